@@ -1,0 +1,25 @@
+// Notices a device that sends a user name or password where anybody on its network can read it.
+
+import { define } from './detector.ts'
+
+export const clearCredentials = define(
+  'clear-credentials',
+  'Notices CONNECT with a user name or password over a connection without TLS.',
+  {},
+  () => ({
+    watches: ['connect'],
+    begin: () => undefined,
+    see(packet, _memory, subject) {
+      if (packet.cmd !== 'connect' || subject.transport === 'tls') return undefined
+      const hasPassword = packet.password !== undefined && packet.password !== null
+      if (!hasPassword && packet.username === undefined) return undefined
+      return {
+        detector: 'clear-credentials',
+        severity: 'info',
+        summary: 'a device sent its credentials without encryption',
+        evidence: { hasPassword },
+        references: ['ATT&CK T1040', 'R19'],
+      }
+    },
+  }),
+)

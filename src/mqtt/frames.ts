@@ -1,0 +1,226 @@
+// One direction of a connection: finds the frames in the chunks that arrive, judges each, and says what may go on.
+
+import { claimedVersion } from './connect.ts'
+import { PacketType, type Direction } from './packet.ts'
+import { checkPublishHead, headNeed } from './publish.ts'
+import { fault, faultOffset, type Outcome } from './rule.ts'
+import { rules } from './rules.ts'
+import { stateful, type SessionState } from './session.ts'
+import { checkBody, checkFirstByte } from './validate.ts'
+
+/** Bytes a frame may take, its fixed header not counted. */
+export interface FrameLimits {
+  /** The first packet of a connection, before anybody is known. */
+  readonly connect: number
+  /** Packets held until they are whole: all but PUBLISH, and the head of PUBLISH. */
+  readonly control: number
+  /** PUBLISH, whose payload streams through. */
+  readonly publish: number
+}
+
+/** Sees frames that passed; `false` stops the stream in front of this frame. PUBLISH may be there without its payload. */
+export type Witness = (type: number, bytes: Buffer, start: number, body: number, end: number) => boolean
+
+/** The stream was stopped by its witness, not by a rule. */
+export const stopped = -1
+
+const { connect, publish, disconnect } = PacketType
+
+export class FrameStream {
+  /** After `push`: a frame that was held back and is now judged; it goes on before the rest. */
+  carry: Buffer | undefined
+  /** After `push`: `chunk.subarray(from, to)` goes on. */
+  from = 0
+  to = 0
+  /** Offset of the offending byte inside its frame, after `push` returned a fault. */
+  faultAt = 0
+
+  readonly direction: Direction
+  readonly #session: SessionState
+  readonly #limits: FrameLimits
+  readonly #counts: Float64Array
+  readonly #countBase: number
+  /** Bit set of packet types the witness wants to see. */
+  readonly #watched: number
+  readonly #witness: Witness
+  #payloadLeft = 0
+  #store: Buffer | undefined
+  #held = 0
+  #need = 0
+
+  /** `counts` gets one added at `direction * 16 + type` for each frame that passes (0 up, 1 down). */
+  constructor(
+    direction: Direction,
+    session: SessionState,
+    limits: FrameLimits,
+    { counts, watched, witness }: { counts: Float64Array; watched: number; witness: Witness },
+  ) {
+    this.direction = direction
+    this.#session = session
+    this.#limits = limits
+    this.#counts = counts
+    this.#countBase = direction === 'up' ? 0 : 16
+    this.#watched = watched
+    this.#witness = witness
+  }
+
+  /** Whether the bytes that went on end between two frames, so that a packet of our own may follow. */
+  get betweenFrames(): boolean {
+    return this.#payloadLeft === 0
+  }
+
+  /** Bytes held back because their frame is not whole yet. */
+  get held(): number {
+    return this.#held
+  }
+
+  /**
+   * Judges the next chunk. Returns 0, `stopped`, or the fault that ends the stream; in every case `carry`, `from`
+   * and `to` say which bytes passed before that.
+   */
+  push(chunk: Buffer): Outcome {
+    this.carry = undefined
+    this.from = 0
+    this.to = 0
+    let at = 0
+    if (this.#payloadLeft > 0) {
+      at = Math.min(this.#payloadLeft, chunk.length)
+      this.#payloadLeft -= at
+      this.to = at
+    } else if (this.#held > 0) {
+      at = this.#fill(chunk)
+      if (at < 0) return at
+      this.from = at
+      this.to = at
+    }
+    while (at < chunk.length) {
+      const next = this.#judge(chunk, at, chunk.length)
+      if (next < 0) return next
+      if (next === at) {
+        this.#hold(chunk, at)
+        return 0
+      }
+      at = next
+      this.to = at
+    }
+    return 0
+  }
+
+  /**
+   * Judges the frame at `at`, of which bytes up to `filled` are there. Returns the offset behind what passed, `at`
+   * when more bytes are needed (`#need` says how many in all), or a fault.
+   */
+  #judge(bytes: Buffer, at: number, filled: number): Outcome {
+    const first = bytes[at]!
+    const type = first >> 4
+    // The remaining length, read in place (MQTT 5.0, 2.1.4).
+    let remaining = 0
+    let body = at + 1
+    for (let shift = 0; ; shift += 7) {
+      if (body >= filled) return this.#wants(body + 1 - at, at)
+      const byte = bytes[body++]!
+      remaining |= (byte & 0x7f) << shift
+      if (byte < 0x80) {
+        if (byte === 0 && shift > 0) return this.#fail(fault(rules.remainingLengthNotMinimal, body - 1), at)
+        break
+      }
+      if (shift === 21) return this.#fail(fault(rules.remainingLengthTooLong, body - 1), at)
+    }
+    const end = body + remaining
+    const session = this.#session
+    let outcome = session.admit(type, this.direction, at)
+    if (outcome >= 0) outcome = checkFirstByte(first, session.version, this.direction, at)
+    if (outcome < 0) return this.#fail(outcome, at)
+    if (type === publish) return this.#judgePublish(bytes, at, body, end, filled)
+    const limit = session.version === 0 ? this.#limits.connect : this.#limits.control
+    if (remaining > limit) return this.#fail(fault(rules.packetTooLarge, at + 1), at)
+    if (end > filled) return this.#wants(end - at, at)
+    outcome = checkBody(bytes, body, end, type, session.version, this.direction)
+    if (outcome < 0) {
+      if (type === connect) session.claimed = claimedVersion(bytes, body, end)
+      return this.#fail(outcome, at)
+    }
+    if ((this.#watched & (1 << type)) !== 0 && !this.#witness(type, bytes, at, body, end)) return stopped
+    if ((stateful & (1 << type)) !== 0) {
+      if (type === disconnect) session.leave(this.direction)
+      else session.advance(type, bytes, body)
+    }
+    this.#counts[this.#countBase + type]! += 1
+    return end
+  }
+
+  /** PUBLISH passes as soon as its head does; the payload that is still to come streams through. */
+  #judgePublish(bytes: Buffer, at: number, body: number, end: number, filled: number): Outcome {
+    if (end - body > this.#limits.publish) return this.#fail(fault(rules.packetTooLarge, at + 1), at)
+    const flags = bytes[at]! & 0x0f
+    const { version } = this.#session
+    const head = headNeed(bytes, body, Math.min(filled, end), flags, version)
+    if (head > end) return this.#fail(fault(rules.fieldPastEnd, body), at)
+    if (head - body > this.#limits.control) return this.#fail(fault(rules.packetTooLarge, body), at)
+    if (head > filled) return this.#wants(head - at, at)
+    const outcome = checkPublishHead(bytes, body, head, flags, version, this.direction)
+    if (outcome < 0) return this.#fail(outcome, at)
+    if (
+      (this.#watched & (1 << publish)) !== 0 &&
+      !this.#witness(publish, bytes, at, body, Math.min(end, filled))
+    ) {
+      return stopped
+    }
+    this.#counts[this.#countBase + publish]! += 1
+    if (end <= filled) return end
+    this.#payloadLeft = end - filled
+    return filled
+  }
+
+  /** Notes how many bytes the frame at `at` needs before it can be judged further. */
+  #wants(bytes: number, at: number): number {
+    this.#need = bytes
+    return at
+  }
+
+  #fail(outcome: Outcome, start: number): Outcome {
+    this.faultAt = faultOffset(outcome) - start
+    return outcome
+  }
+
+  /** Keeps the start of a frame that is not whole yet. */
+  #hold(chunk: Buffer, at: number): void {
+    const held = chunk.length - at
+    this.#store = Buffer.allocUnsafeSlow(Math.min(Math.max(held * 2, 64), Math.max(this.#need, held)))
+    chunk.copy(this.#store, 0, at)
+    this.#held = held
+  }
+
+  /** Adds to the held frame just what it needs; returns the offset in `chunk` behind it, or a fault. */
+  #fill(chunk: Buffer): Outcome {
+    let at = 0
+    while (at < chunk.length) {
+      const store = this.#room(Math.min(this.#need, this.#held + chunk.length - at))
+      const taken = chunk.copy(store, this.#held, at, Math.min(chunk.length, at + this.#need - this.#held))
+      this.#held += taken
+      at += taken
+      if (this.#held < this.#need) return at
+      const passed = this.#judge(store, 0, this.#held)
+      if (passed < 0) return passed
+      if (passed > 0) {
+        this.carry = store.subarray(0, this.#held)
+        this.#store = undefined
+        this.#held = 0
+        return at
+      }
+    }
+    return at
+  }
+
+  /** The store, grown so that `bytes` fit: doubled, but never beyond what the frame needs. */
+  #room(bytes: number): Buffer {
+    const store = this.#store!
+    if (store.length >= bytes) return store
+    const grown = Buffer.allocUnsafeSlow(
+      Math.min(Math.max(bytes, store.length * 2), Math.max(this.#need, bytes)),
+    )
+    store.copy(grown, 0, 0, this.#held)
+    this.#store = grown
+    return grown
+  }
+}

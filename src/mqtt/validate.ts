@@ -1,0 +1,72 @@
+// The strict check of one control packet where it lies: first its fixed header, then, once it is there, its body.
+
+import { checkAuth, checkConnack, checkDisconnect, checkPublishAnswer, finish } from './answers.ts'
+import { checkConnect } from './connect.ts'
+import { PacketType, type Direction, type Version } from './packet.ts'
+import { checkPublishFlags } from './publish.ts'
+import { fault, type Outcome } from './rule.ts'
+import { rules } from './rules.ts'
+import { checkFilterAnswers, checkFilters } from './subscriptions.ts'
+
+const { connect, connack, publish, subscribe, unsubscribe, suback, unsuback, pingreq, pingresp, pubrel } =
+  PacketType
+
+/** Packet types that travel only one way (MQTT 5.0, table 2-1); AUTH and the PUBLISH flows go both ways. */
+const onlyUp = bits([connect, subscribe, unsubscribe, pingreq])
+const onlyDown = bits([connack, suback, unsuback, pingresp])
+/** Packet types whose fixed header flags are 0010 (MQTT 5.0, table 2-2). */
+const flagged = bits([pubrel, subscribe, unsubscribe])
+
+/** Checks the first byte of a packet at `at`; returns `at` or a fault. */
+export function checkFirstByte(first: number, version: Version, direction: Direction, at: number): Outcome {
+  const type = first >> 4
+  const flags = first & 0x0f
+  if (type === publish) return checkPublishFlags(flags, version, at)
+  if (type === 0 || (type === PacketType.auth && version !== 5)) return fault(rules.reservedType, at)
+  const bit = 1 << type
+  if (((direction === 'up' ? onlyDown : onlyUp) & bit) !== 0) return fault(rules.wrongDirection, at)
+  if (direction === 'down' && type === PacketType.disconnect && version !== 5)
+    return fault(rules.wrongDirection, at)
+  const wanted = (flagged & bit) === 0 ? 0 : 2
+  // MQTT 3.1 lets these three carry DUP, which later versions reserve.
+  const given = version === 3 && wanted === 2 ? flags & ~0x08 : flags
+  return given === wanted ? at : fault(rules.reservedFlags, at)
+}
+
+/** Checks the body of any packet but PUBLISH, from `at` to `end`; returns `end` or a fault. */
+export function checkBody(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  type: number,
+  version: Version,
+  direction: Direction,
+): Outcome {
+  switch (type) {
+    case connect:
+      return checkConnect(bytes, at, end)
+    case connack:
+      return checkConnack(bytes, at, end, version)
+    case subscribe:
+    case unsubscribe:
+      return checkFilters(bytes, at, end, type, version)
+    case suback:
+    case unsuback:
+      return checkFilterAnswers(bytes, at, end, type, version)
+    case pingreq:
+    case pingresp:
+      return finish(at, end)
+    case PacketType.disconnect:
+      return checkDisconnect(bytes, at, end, version, direction)
+    case PacketType.auth:
+      return checkAuth(bytes, at, end, direction)
+    default:
+      return checkPublishAnswer(bytes, at, end, type, version, direction)
+  }
+}
+
+function bits(types: readonly number[]): number {
+  let set = 0
+  for (const type of types) set |= 1 << type
+  return set
+}
