@@ -19,7 +19,8 @@ export interface Subject {
 /** Synchronous, without I/O; state lives in `Memory`, one a session; never decides. */
 export interface Detector<Memory = unknown> {
   readonly kind: string
-  readonly watches: readonly PacketName[]
+  /** PUBLISH streams through and is not decoded; who judges it reads it in place. */
+  readonly watches: readonly Exclude<PacketName, 'publish'>[]
   begin(subject: Subject): Memory
   see(packet: Packet, memory: Memory, subject: Subject): Finding | undefined
 }

@@ -1,0 +1,32 @@
+// What /readyz says: whether devices are welcome, and how far each broker is trusted; plain data.
+
+/** How one server of an upstream stands. */
+export interface ServerReadiness {
+  /** `host:port` as in proxy.yaml. */
+  readonly server: string
+  /** The trust verdict of the last handshake, or a code such as `unchecked` or `unreachable`. */
+  readonly verdict: string
+  /** One sentence each. */
+  readonly reasons: readonly string[]
+  /** When it was last checked, ISO 8601; null before the first time. */
+  readonly lastCheck: string | null
+}
+
+export interface UpstreamReadiness {
+  /** Whether a device's session could be forwarded: at least one server is trusted. */
+  readonly trusted: boolean
+  readonly servers: readonly ServerReadiness[]
+}
+
+export interface Readiness {
+  readonly ready: boolean
+  /** Whether Pulseward is shutting down: no new sessions, the old ones end. */
+  readonly draining: boolean
+  readonly upstreams: Readonly<Record<string, UpstreamReadiness>>
+}
+
+/** Ready is who is not draining and trusts a broker: with several upstreams, one that works is worth the traffic. */
+export function judgeReadiness(facts: Omit<Readiness, 'ready'>): Readiness {
+  const trusting = Object.values(facts.upstreams).some(({ trusted }) => trusted)
+  return { ready: trusting && !facts.draining, ...facts }
+}

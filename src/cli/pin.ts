@@ -1,0 +1,146 @@
+// `pulseward pin`: shakes hands with a broker, shows what it proves, and prints the pins to paste into proxy.yaml.
+import { resolve } from 'node:path'
+import { connect } from 'node:tls'
+import type { TLSSocket } from 'node:tls'
+import { parseArgs } from 'node:util'
+import { readBounded } from '../config/files.ts'
+import { parseHost, parseServer } from '../config/endpoint.ts'
+import type { Server } from '../config/endpoint.ts'
+import { parseDuration } from '../config/units.ts'
+import { messageOf, PulsewardError } from '../errors.ts'
+import { brokerContext, brokerOptions } from '../tls/contexts.ts'
+import type { BrokerContext } from '../tls/contexts.ts'
+import { describe } from '../tls/handshake.ts'
+import { judge, trustSettings } from '../tls/trust.ts'
+import type { HandshakeFacts } from '../tls/verdict.ts'
+import { UsageError } from './io.ts'
+import type { Io } from './io.ts'
+import { failureReport, handshakeReport } from './pin-report.ts'
+
+export const pinHelp = `usage: pulseward pin HOST[:PORT] [--servername NAME] [--ca FILE]... [--json]
+
+Shakes hands with a broker and prints its certificates, the TLS version, cipher
+and key exchange it agreed to, whether chain and name verify, and a block with
+pins to paste into proxy.yaml. Not one byte of MQTT is sent.
+
+A pin printed over the network is only as good as the network: compare it with
+what the broker's administrator reads from the certificate on the broker itself.
+
+  HOST[:PORT]            port 8883 unless given; IPv6 in brackets, [::1]:8883
+      --servername NAME  ask for this name and check it, instead of HOST
+      --ca FILE          PEM file of the CAs to trust, instead of this machine's;
+                         may be given several times
+      --timeout TIME     give up after so long, 10s unless given
+      --json             one JSON document on standard output instead of text
+  -h, --help             this text
+
+exit status: 0 chain and name verify; 1 they do not, or there was no handshake;
+2 usage
+`
+
+interface Arguments {
+  readonly server: Server
+  /** The name asked for and checked. */
+  readonly name: string
+  readonly serverName: string | undefined
+  /** As given on the command line. */
+  readonly ca: readonly string[]
+  /** Milliseconds. */
+  readonly timeout: number
+  readonly json: boolean
+}
+
+/**
+ * @returns the exit status.
+ * @throws {UsageError} for arguments that make no sense; {PulsewardError} for a CA file that cannot be used.
+ */
+export async function pin(argv: string[], io: Io): Promise<number> {
+  const given = readArguments(argv)
+  if (given === 'help') {
+    io.stdout(pinHelp)
+    return 0
+  }
+  const context = brokerContext({
+    ca: given.ca.length === 0 ? 'system' : given.ca.map((file) => readCa(resolve(io.cwd, file), file)),
+    minVersion: 'TLSv1.2', // the least a broker may speak at all; what it really speaks is printed
+    postQuantum: 'prefer',
+  })
+  let facts: HandshakeFacts
+  try {
+    facts = await shakeHands(given, context)
+  } catch (error) {
+    const failure = failureReport(given.server, error)
+    if (given.json) io.stdout(failure.json)
+    else io.stderr(failure.text)
+    return 1
+  }
+  const { anchors } = context
+  const verdict = judge(
+    facts,
+    trustSettings({ anchors, pins: [], minVersion: 'TLSv1.2', postQuantum: 'prefer' }),
+  )
+  const { text, json } = handshakeReport(given, facts, verdict)
+  io.stdout(given.json ? json : text)
+  return verdict.verdict === 'trusted' ? 0 : 1
+}
+
+function readArguments(argv: string[]): Arguments | 'help' {
+  try {
+    const { values, positionals } = parseArgs({
+      args: argv,
+      allowPositionals: true,
+      options: {
+        servername: { type: 'string' },
+        ca: { type: 'string', multiple: true, default: [] },
+        timeout: { type: 'string', default: '10s' },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    })
+    if (values.help) return 'help'
+    const [target] = positionals
+    if (target === undefined || positionals.length > 1) throw new Error('expected one HOST:PORT')
+    const server = parseServer(/^mqtts:\/\//i.test(target) ? target : `mqtts://${target}`)
+    const serverName = values.servername === undefined ? undefined : parseHost(values.servername)
+    const timeout = parseDuration(values.timeout)
+    const { ca, json } = values
+    return { server, name: serverName ?? server.host, serverName, ca, timeout, json }
+  } catch (thrown) {
+    const hint = thrown instanceof PulsewardError ? thrown.hint : undefined
+    throw new UsageError(messageOf(thrown), hint ?? 'see "pulseward pin --help"')
+  }
+}
+
+function readCa(path: string, asGiven: string): string {
+  try {
+    return readBounded(path).toString('latin1')
+  } catch (error) {
+    throw new PulsewardError('ca-invalid', 'config', `cannot read "${asGiven}": ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+/** One handshake, then the connection ends: nothing is ever written to the socket. */
+async function shakeHands(
+  { server, name, timeout }: Arguments,
+  context: BrokerContext,
+): Promise<HandshakeFacts> {
+  const { promise, resolve: settle, reject } = Promise.withResolvers<HandshakeFacts>()
+  const socket: TLSSocket = connect({ ...server, ...brokerOptions(context, name) })
+  const timer = setTimeout(
+    () => reject(Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' })),
+    timeout,
+  )
+  socket.once('secureConnect', () => settle(describe(socket, { name, at: Date.now() })))
+  socket.on('error', reject)
+  socket.once('close', () =>
+    reject(Object.assign(new Error('closed in the handshake'), { code: 'ECONNRESET' })),
+  )
+  try {
+    return await promise
+  } finally {
+    clearTimeout(timer)
+    socket.destroy()
+  }
+}

@@ -1,0 +1,101 @@
+// `pulseward run`: starts the proxy, says where it stands, and obeys SIGHUP, SIGTERM and SIGINT.
+
+import { parseArgs } from 'node:util'
+import { App } from '../app.ts'
+import { messageOf } from '../errors.ts'
+import { hostPort } from '../net/address.ts'
+import { createLog, type RootLog } from '../observe/log.ts'
+import { createMetrics } from '../observe/metrics.ts'
+import { version } from '../version.ts'
+import { UsageError, type Io } from './io.ts'
+
+export const runHelp = `usage: pulseward run [-c FILE]
+
+Starts the proxy in the foreground. The log goes to standard output as JSON
+lines, a summary for humans to standard error.
+
+  -c, --config FILE  the configuration, instead of proxy.yaml
+  -h, --help         this text
+
+signals: HUP reads the configuration again; TERM and INT let open sessions end
+for as long as drain.timeout says, and exit; a second one closes them at once
+
+exit status: 0 stopped as asked; 1 could not start; 2 usage
+`
+
+/** The process as far as \`run\` needs it: signals come in, defects are told before the end. */
+export interface Signals {
+  on(signal: 'SIGHUP' | 'SIGTERM' | 'SIGINT', listener: () => void): unknown
+}
+
+/** @returns the exit status, once the proxy has stopped. */
+export async function run(argv: string[], io: Io & { readonly signals: Signals }): Promise<number> {
+  const { config: path, help } = readArguments(argv)
+  if (help) {
+    io.stdout(runHelp)
+    return 0
+  }
+  const metrics = createMetrics({ version })
+  const log = createLog({ level: 'info', onDrop: () => (metrics.logLinesDropped += 1) })
+  const app = await App.start({ path, cwd: io.cwd, env: io.env, log, metrics })
+  io.stderr(summary(app, path))
+  const { sha256 } = app.snapshot
+  log.info({ version, sha256, listening: app.listening.map(({ address }) => address) }, 'started')
+  await stopped(app, io.signals, log)
+  await app[Symbol.asyncDispose]()
+  metrics[Symbol.dispose]()
+  log.info({}, 'stopped')
+  return 0
+}
+
+/** Resolves once a signal has come and the proxy is drained, or a second signal has come. */
+function stopped(app: App, signals: Signals, log: RootLog): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  let asked = false
+  const stop = (signal: string) => (): void => {
+    log.info({ signal }, asked ? 'stopping at once' : 'stopping')
+    if (asked) return resolve()
+    asked = true
+    app.drain().then(resolve, reject)
+  }
+  signals.on('SIGTERM', stop('SIGTERM'))
+  signals.on('SIGINT', stop('SIGINT'))
+  signals.on('SIGHUP', () => void app.reload('SIGHUP'))
+  return promise
+}
+
+function summary(app: App, path: string): string {
+  const { config, upstreams } = app.snapshot
+  const lines = [`pulseward ${version}, configured by ${path}`]
+  for (const { name, address } of app.listening) {
+    const listener = config.listeners.find((one) => one.name === name)
+    lines.push(`  listening  ${address} (${name}; ${listener?.accept.join(', ')}) -> ${listener?.upstream}`)
+  }
+  for (const { name, servers, trust } of upstreams) {
+    const places = servers.map(({ host, port }) => hostPort(host, port)).join(', ')
+    const pins =
+      trust.pins.length === 0 ? 'chain and name only, no pins' : `chain, name and ${trust.pins.length} pins`
+    lines.push(`  trusts     ${name}: ${places} by ${pins}; ${trust.minVersion} or later`)
+  }
+  if (config.listeners.some(({ upstream }) => upstream === 'embedded')) {
+    lines.push('  trusts     embedded: a broker inside, for trials, by the local CA and its pins; TLSv1.3')
+  }
+  lines.push(`  metrics    http://${app.adminAddress}/metrics, /healthz, /readyz`)
+  const port = app.listening[0]?.port
+  lines.push(`  try        mosquitto_pub -h 127.0.0.1 -p ${port} -t ward/1/pulse -m 72`, '')
+  return lines.join('\n')
+}
+
+function readArguments(argv: string[]): { config: string; help: boolean } {
+  try {
+    return parseArgs({
+      args: argv,
+      options: {
+        config: { type: 'string', short: 'c', default: 'proxy.yaml' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    }).values
+  } catch (thrown) {
+    throw new UsageError(messageOf(thrown), 'see "pulseward run --help"')
+  }
+}

@@ -1,0 +1,141 @@
+// The files proxy.yaml names: whether they can be read and hold what they should.
+import { X509Certificate, createPrivateKey } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import type { Stats } from 'node:fs'
+import { resolve } from 'node:path'
+import { PulsewardError } from '../errors.ts'
+import type { Problem } from './diagnostics.ts'
+import type { Parts } from './parts.ts'
+import type { KeyPair } from './schema.ts'
+
+/** Largest file read: proxy.yaml itself, a CA bundle, a key. */
+const LARGEST_FILE = 1_048_576
+
+type Path = readonly PropertyKey[]
+
+/**
+ * Reads a file of at most 1 MiB.
+ *
+ * @throws {PulsewardError} `file-unreadable`, blame `config`; names neither the file nor what it holds.
+ */
+export function readBounded(file: string): Buffer {
+  let descriptor: number | undefined
+  try {
+    // Without O_NONBLOCK a FIFO would hold the proxy here for ever.
+    descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK)
+    const { size } = checkRegular(fstatSync(descriptor))
+    const bytes = Buffer.alloc(size)
+    let length = 0
+    while (length < size) {
+      const read = readSync(descriptor, bytes, length, size - length, length)
+      if (read === 0) break
+      length += read
+    }
+    return bytes.subarray(0, length)
+  } catch (thrown) {
+    throw thrown instanceof PulsewardError ? thrown : unreadable(explain(thrown), thrown)
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor)
+  }
+}
+
+/** What is wrong with the files the parts name. */
+export function checkFiles(parts: Parts, directory: string): Problem[] {
+  const problems: Problem[] = []
+  /** Runs one check; what it throws becomes a problem at the option that named the file. */
+  const check = <Value>(path: Path, run: () => Value): Value | undefined => {
+    try {
+      return run()
+    } catch (thrown) {
+      if (!(thrown instanceof PulsewardError)) throw thrown
+      problems.push({ path, message: thrown.message, hint: thrown.hint, quote: true })
+      return undefined
+    }
+  }
+  const checkPair = (path: Path, { cert, key }: KeyPair) => {
+    const certificates = check([...path, 'cert'], () => readCertificates(resolve(directory, cert)))
+    const privateKey = check([...path, 'key'], () => readKey(resolve(directory, key)))
+    const leaf = certificates?.[0]
+    if (leaf === undefined || privateKey === undefined || leaf.checkPrivateKey(privateKey)) return
+    const hint = 'the first certificate in cert must be the one the key was made for'
+    problems.push({ path: [...path, 'key'], message: 'is not the key of the certificate', hint, quote: true })
+  }
+  for (const { path, value } of parts.listeners) {
+    const { certificate } = value.tls
+    if (certificate !== 'auto') checkPair([...path, 'tls', 'certificate'], certificate)
+  }
+  for (const { path, value } of parts.upstreams) {
+    const { ca, clientCertificate } = value.tls
+    for (const [index, file] of ca === 'system' ? [] : ca.entries()) {
+      check([...path, 'tls', 'ca', index], () => readCertificates(resolve(directory, file)))
+    }
+    if (clientCertificate !== undefined) checkPair([...path, 'tls', 'clientCertificate'], clientCertificate)
+  }
+  return problems
+}
+
+function readCertificates(file: string): X509Certificate[] {
+  const text = readBounded(file).toString('latin1')
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  if (blocks.length === 0) {
+    const hint = text.includes('PRIVATE KEY')
+      ? 'it holds a private key'
+      : 'PEM begins "-----BEGIN CERTIFICATE-----"'
+    throw unreadable('the file holds no certificate in PEM', undefined, hint)
+  }
+  return blocks.map((block, index) => {
+    try {
+      return new X509Certificate(block)
+    } catch (cause) {
+      throw unreadable(`certificate ${index + 1} of ${blocks.length} in the file is damaged`, cause)
+    }
+  })
+}
+
+function readKey(file: string): KeyObject {
+  const bytes = readBounded(file)
+  try {
+    return createPrivateKey(bytes)
+  } catch (cause) {
+    const text = bytes.toString('latin1')
+    if (text.includes('ENCRYPTED')) {
+      throw unreadable(
+        'the private key has a passphrase',
+        cause,
+        'write it without: openssl pkey -in KEY -out PLAIN',
+      )
+    }
+    const hint = text.includes('BEGIN CERTIFICATE')
+      ? 'it holds a certificate: are cert and key swapped?'
+      : undefined
+    throw unreadable('the file holds no private key in PEM', cause, hint)
+  } finally {
+    bytes.fill(0)
+  }
+}
+
+function checkRegular(stats: Stats): Stats {
+  if (!stats.isFile())
+    throw unreadable(stats.isDirectory() ? 'this is a directory' : 'this is not a regular file')
+  if (stats.size > LARGEST_FILE) throw unreadable('the file is larger than 1 MiB')
+  return stats
+}
+
+function explain(thrown: unknown): string {
+  const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : 'unknown'
+  switch (code) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return 'there is no such file'
+    case 'EACCES':
+    case 'EPERM':
+      return 'this user may not read the file'
+    default:
+      return `the file cannot be read (${code})`
+  }
+}
+
+function unreadable(message: string, cause?: unknown, hint?: string): PulsewardError {
+  return new PulsewardError('file-unreadable', 'config', message, { cause, ...(hint && { hint }) })
+}

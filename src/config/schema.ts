@@ -1,0 +1,213 @@
+// Every option of proxy.yaml, with its meaning, unit, range and default: the only place an option exists.
+import { hostname } from 'node:os'
+import { z } from 'zod'
+import { defaultDetectors, detectorSchema } from '../detect/registry.ts'
+import { parseHost } from './endpoint.ts'
+import { address, count, duration, hostName, name, path, pin, server, size } from './scalars.ts'
+
+/** The upstream that needs no entry: a broker inside Pulseward, for trying it out. */
+export const EMBEDDED = 'embedded'
+
+const keyPair = z.strictObject({
+  cert: path('file').describe('PEM file with the certificate, and the intermediate ones after it.'),
+  key: path('file').describe('PEM file with the private key of that certificate, without a passphrase.'),
+})
+
+const limits = z.strictObject({
+  connections: count(1, 1_000_000)
+    .default(10_000)
+    .describe('Connections open at once; one more is closed as soon as it is accepted.'),
+  perAddress: count(1, 1_000_000)
+    .default(64)
+    .describe('Connections open at once from one IP address; raise it where devices share one behind NAT.'),
+  connectTimeout: duration({ min: '10ms', max: '10m' })
+    .prefault('10s')
+    .describe('Time a device has, from accept, to finish TLS and send a whole CONNECT.'),
+  maxConnectPacket: size({ min: '64B', max: '256MiB' })
+    .prefault('64KiB')
+    .describe('Largest CONNECT, which is held in memory whole, will and password included.'),
+  maxControlPacket: size({ min: '64B', max: '16MiB' })
+    .prefault('256KiB')
+    .describe(
+      'Largest other packet that is held in memory whole, or head of a PUBLISH; its payload streams through.',
+    ),
+  maxPacket: size({ min: '64B', max: '256MiB' })
+    .prefault('2MiB')
+    .describe('Largest PUBLISH in either direction, payload included; the session ends on a larger one.'),
+  idle: duration({ min: '100ms', max: '24d' })
+    .prefault('24h')
+    .describe('Silence after which a device that asked for no keep alive is closed.'),
+  halfClose: duration({ min: '10ms', max: '1h' })
+    .prefault('60s')
+    .describe('Time one side may go on sending after the other has finished.'),
+})
+
+const listenerTls = z.strictObject({
+  certificate: z
+    .union([z.literal('auto'), keyPair], { error: 'expected auto, or cert and key' })
+    .prefault('auto')
+    .describe('What devices are shown: `auto` is minted by the local CA in `state`, or name your own files.'),
+  names: z
+    .array(hostName())
+    .min(1)
+    .max(64)
+    .optional()
+    .transform((given) => given ?? localNames())
+    .meta({
+      description:
+        'Names and addresses the `auto` certificate is good for: what devices have in their settings.',
+      otherwise: 'localhost, 127.0.0.1, ::1 and the name of the machine',
+    }),
+  minVersion: z
+    .enum(['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'])
+    .default('TLSv1.2')
+    .describe(
+      'Oldest TLS a device may speak; below TLSv1.2 is broken (RFC 8996), for devices that know no other.',
+    ),
+})
+
+export const listenerSchema = z.strictObject({
+  name: name.describe('Name in metrics and logs: lower-case letters, digits and dashes.'),
+  bind: address().describe(
+    'Where devices connect; plaintext and TLS share the port. `[::]` takes IPv4 as well.',
+  ),
+  accept: z
+    .array(z.enum(['mqtt', 'mqtts']))
+    .min(1)
+    .max(2)
+    .default(['mqtt', 'mqtts'])
+    .describe('What devices may speak: `mqtt` is plaintext, `mqtts` is TLS.'),
+  tls: listenerTls.prefault({}).describe('The TLS that devices speak to Pulseward.'),
+  upstream: z.string().describe(`Name of the upstream its devices go to, or \`${EMBEDDED}\`.`),
+  limits: limits.prefault({}).describe('What one listener lets strangers use up.'),
+})
+
+const upstreamTls = z.strictObject({
+  minVersion: z.enum(['TLSv1.2', 'TLSv1.3']).default('TLSv1.3').describe('Oldest TLS the broker may choose.'),
+  ca: z
+    .union(
+      [z.literal('system'), path('file').transform((file) => [file]), z.array(path('file')).min(1).max(16)],
+      {
+        error: 'expected system, a PEM file or a list of them',
+      },
+    )
+    .prefault('system')
+    .describe(
+      'Who may have signed the certificate of the broker: the CAs Node ships (`system`), or PEM files.',
+    ),
+  pins: z
+    .array(pin())
+    .max(64)
+    .default([])
+    .describe(
+      'Public keys of which one must be in the verified chain; keep one of a spare key. See `pulseward pin`.',
+    ),
+  clientCertificate: keyPair
+    .exactOptional()
+    .describe('What Pulseward shows a broker that asks for a certificate.'),
+  serverName: hostName().exactOptional().meta({
+    description: 'Name sent to the broker and looked for in its certificate.',
+    otherwise: 'the host of the server',
+  }),
+  postQuantum: z
+    .enum(['prefer', 'require', 'off'])
+    .default('prefer')
+    .describe(
+      'Post-quantum key exchange (X25519MLKEM768): offer it first, refuse all else, or leave it out.',
+    ),
+})
+
+export const upstreamSchema = z.strictObject({
+  servers: z
+    .array(server())
+    .min(1)
+    .max(16)
+    .describe('Brokers with the same sessions behind them, tried in this order; the port defaults to 8883.'),
+  tls: upstreamTls.prefault({}).describe('How the broker proves who it is.'),
+  timeouts: z
+    .strictObject({
+      dial: duration({ min: '10ms', max: '5m' })
+        .prefault('5s')
+        .describe('Time a server has to take the TCP connection before the next is tried.'),
+      handshake: duration({ min: '10ms', max: '5m' })
+        .prefault('10s')
+        .describe('Time it then has to finish the TLS handshake.'),
+      distrust: duration({ min: '0s', max: '24h' })
+        .prefault('60s')
+        .describe('Time a server that failed the checks of `tls` is left alone.'),
+    })
+    .prefault({})
+    .describe('How long Pulseward waits for a server.'),
+})
+
+export const configSchema = z.strictObject({
+  listeners: z.array(listenerSchema).min(1).max(64).describe('Where devices connect.'),
+  upstreams: z
+    .record(name, upstreamSchema)
+    .prefault({})
+    .describe('The brokers, by a name of your choice; it becomes a metric label.'),
+  metrics: z
+    .strictObject({ bind: address().prefault('127.0.0.1:9464').describe('Where Prometheus and probes ask.') })
+    .prefault({})
+    .describe('The HTTP side: `/metrics`, `/healthz`, `/readyz`. Without authentication: keep it inside.'),
+  log: z
+    .strictObject({
+      level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least severity written.'),
+    })
+    .prefault({})
+    .describe('JSON lines on standard output.'),
+  state: path('directory')
+    .prefault('state')
+    .describe(
+      'Where Pulseward keeps what it mints, the key of the local CA among it; back it up, keep it private.',
+    ),
+  reload: z
+    .strictObject({
+      watch: z
+        .boolean()
+        .default(true)
+        .describe('Reload when this file or one it names changes; SIGHUP always reloads.'),
+    })
+    .prefault({})
+    .describe('How a changed file comes into force. One with mistakes never does: the old stays.'),
+  drain: z
+    .strictObject({
+      timeout: duration({ min: '0s', max: '1h' })
+        .prefault('30s')
+        .describe('Time open sessions have to end once SIGTERM came.'),
+    })
+    .prefault({})
+    .describe('How Pulseward stops.'),
+  policy: z
+    .strictObject({
+      mode: z
+        .enum(['enforce', 'observe'])
+        .default('enforce')
+        .describe('`observe` only reports what detectors find. A malformed frame is refused in either.'),
+    })
+    .prefault({})
+    .describe('What is done about findings.'),
+  detectors: z
+    .array(detectorSchema)
+    .max(256)
+    .default(() => [...defaultDetectors])
+    .describe(
+      'What is looked for in frames that are well-formed; a list given here replaces the default one.',
+    ),
+})
+
+/** proxy.yaml as parsed: durations in milliseconds, sizes in bytes, every default filled in. */
+export type Config = z.output<typeof configSchema>
+export type ListenerConfig = z.output<typeof listenerSchema>
+export type UpstreamConfig = z.output<typeof upstreamSchema>
+export type KeyPair = z.output<typeof keyPair>
+
+function localNames(): string[] {
+  const names = ['localhost', '127.0.0.1', '::1']
+  try {
+    names.push(parseHost(hostname()))
+  } catch {
+    // A machine may bear a name no certificate can.
+  }
+  return [...new Set(names)]
+}

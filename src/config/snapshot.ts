@@ -1,0 +1,137 @@
+// One proxy.yaml, compiled: certificates loaded, trust settled, detectors made; frozen, and replaced as a whole.
+
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type { SecureContext } from 'node:tls'
+import type { Detector } from '../detect/detector.ts'
+import { createDetector } from '../detect/registry.ts'
+import type { FrameLimits } from '../mqtt/frames.ts'
+import { PacketType } from '../mqtt/packet.ts'
+import type { Policy } from '../policy/decide.ts'
+import type { Authority } from '../tls/authority.ts'
+import { brokerContext, deviceContext, type BrokerContext } from '../tls/contexts.ts'
+import { trustSettings, type TrustSettings } from '../tls/trust.ts'
+import type { Loaded } from './load.ts'
+import type { Config, ListenerConfig, UpstreamConfig } from './schema.ts'
+
+/** What proxy.yaml says of one upstream, compiled. */
+export interface UpstreamPlan {
+  readonly name: string
+  /** Changes with anything that bears on trust, file contents included: what was learnt under another key is void. */
+  readonly key: string
+  readonly servers: readonly { readonly host: string; readonly port: number }[]
+  /** Sent and checked instead of the server's host. */
+  readonly serverName: string | undefined
+  readonly context: BrokerContext
+  readonly trust: TrustSettings
+  /** Milliseconds. */
+  readonly timeouts: { readonly dial: number; readonly handshake: number; readonly distrust: number }
+}
+
+/** One listener, compiled. */
+export interface ListenerSettings {
+  readonly config: ListenerConfig
+  /** What devices that speak TLS are shown; undefined where none may. */
+  readonly deviceContext: SecureContext | undefined
+  readonly frames: FrameLimits
+}
+
+export interface Snapshot {
+  /** Which load since the start, from 1. */
+  readonly version: number
+  readonly sha256: string
+  readonly config: Config
+  readonly listeners: readonly ListenerSettings[]
+  readonly upstreams: readonly UpstreamPlan[]
+  readonly policy: Policy
+  /** Detectors by the number of the packet type they watch. */
+  readonly detectors: readonly (readonly Detector[] | undefined)[]
+  /** Absolute paths of the files it was made from, besides proxy.yaml. */
+  readonly files: readonly string[]
+  /** When the certificates minted for devices have to be made anew, in milliseconds since 1970; Infinity if none are. */
+  readonly renewAt: number
+}
+
+/** @throws {PulsewardError} where a file named in proxy.yaml is not what it should be. */
+export async function compile(
+  { config, sha256, files }: Loaded,
+  version: number,
+  authority: () => Promise<Authority>,
+): Promise<Snapshot> {
+  const listeners: ListenerSettings[] = []
+  let renewAt = Infinity
+  for (const listener of config.listeners) {
+    const shown = await identity(listener, authority)
+    if (shown !== undefined) renewAt = Math.min(renewAt, shown.renewAt)
+    listeners.push({
+      config: listener,
+      deviceContext: shown && deviceContext({ ...shown, minVersion: listener.tls.minVersion }).context,
+      frames: frameLimits(listener),
+    })
+  }
+  return Object.freeze({
+    version,
+    sha256,
+    config,
+    listeners,
+    upstreams: Object.entries(config.upstreams).map(([name, upstream]) => compileUpstream(name, upstream)),
+    policy: policyOf(config),
+    detectors: detectorsOf(config),
+    files,
+    renewAt,
+  })
+}
+
+interface Shown {
+  readonly cert: readonly string[]
+  readonly key: readonly string[]
+  readonly renewAt: number
+}
+
+async function identity(
+  { accept, tls }: ListenerConfig,
+  authority: () => Promise<Authority>,
+): Promise<Shown | undefined> {
+  if (!accept.includes('mqtts')) return undefined
+  if (tls.certificate !== 'auto') {
+    return { cert: [read(tls.certificate.cert)], key: [read(tls.certificate.key)], renewAt: Infinity }
+  }
+  const { rsa, ec, renewAt } = await (await authority()).leaves(tls.names)
+  return { cert: [ec.cert, rsa.cert], key: [ec.key, rsa.key], renewAt }
+}
+
+function frameLimits({ limits }: ListenerConfig): FrameLimits {
+  return { connect: limits.maxConnectPacket, control: limits.maxControlPacket, publish: limits.maxPacket }
+}
+
+function compileUpstream(name: string, { servers, tls, timeouts }: UpstreamConfig): UpstreamPlan {
+  const { minVersion, pins, postQuantum, serverName } = tls
+  const ca = tls.ca === 'system' ? tls.ca : tls.ca.map(read)
+  const own = tls.clientCertificate && {
+    cert: read(tls.clientCertificate.cert),
+    key: read(tls.clientCertificate.key),
+  }
+  const context = brokerContext({ ca, minVersion, postQuantum, ...(own && { clientCertificate: own }) })
+  const key = createHash('sha256')
+    .update(JSON.stringify([servers, tls, timeouts, ca, own]))
+    .digest('hex')
+  const trust = trustSettings({ anchors: context.anchors, pins, minVersion, postQuantum })
+  return { name, key, servers, serverName, context, trust, timeouts }
+}
+
+function policyOf({ policy, detectors }: Config): Policy {
+  return { mode: policy.mode, actions: new Map(detectors.map(({ kind, action }) => [kind, action])) }
+}
+
+function detectorsOf(config: Config): (Detector[] | undefined)[] {
+  const byType: (Detector[] | undefined)[] = []
+  for (const entry of config.detectors) {
+    const detector = createDetector(entry)
+    for (const name of detector.watches) (byType[PacketType[name]] ??= []).push(detector)
+  }
+  return byType
+}
+
+function read(path: string): string {
+  return readFileSync(path, 'utf8')
+}

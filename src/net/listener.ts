@@ -1,0 +1,135 @@
+// One listening port: accepts up to its limits, counts what it turns away, and survives running out of descriptors.
+
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { PulsewardError } from '../errors.ts'
+import { peerAddress } from './address.ts'
+
+export interface ListenerLimits {
+  readonly connections: number
+  readonly perAddress: number
+}
+
+/** Why a connection was turned away before a byte was read. */
+export type TurnedAway = 'over-limit' | 'over-address-limit' | 'accept-error' | 'gone'
+
+export interface ListenerEvents {
+  /** The receiver owns the socket, and must call `release` of the listener once it is closed. */
+  accepted(socket: Socket, address: string): void
+  turnedAway(reason: TurnedAway, address: string, error?: Error): void
+}
+
+export class Listener implements AsyncDisposable {
+  readonly name: string
+  #limits: ListenerLimits
+  readonly #server: Server
+  readonly #events: ListenerEvents
+  /** Open connections by address; an address leaves the map with its last connection. */
+  readonly #perAddress = new Map<string, number>()
+  #open = 0
+
+  private constructor(name: string, limits: ListenerLimits, events: ListenerEvents) {
+    this.name = name
+    this.#limits = limits
+    this.#events = events
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true })
+    this.#server.on('connection', (socket: Socket) => this.#accept(socket))
+  }
+
+  /** Starts to listen; rejects with a `PulsewardError` that blames the configuration where the port is not to be had. */
+  static async open(
+    name: string,
+    bind: { readonly host: string; readonly port: number },
+    limits: ListenerLimits,
+    events: ListenerEvents,
+  ): Promise<Listener> {
+    const listener = new Listener(name, limits, events)
+    await listener.#listen(bind)
+    return listener
+  }
+
+  get address(): AddressInfo {
+    const address = this.#server.address()
+    if (address === null || typeof address === 'string') throw new Error(`listener "${this.name}" is closed`)
+    return address
+  }
+
+  get open(): number {
+    return this.#open
+  }
+
+  set limits(limits: ListenerLimits) {
+    this.#limits = limits
+  }
+
+  /** Gives back the place that an accepted connection took. */
+  release(address: string): void {
+    this.#open -= 1
+    const left = (this.#perAddress.get(address) ?? 1) - 1
+    if (left === 0) this.#perAddress.delete(address)
+    else this.#perAddress.set(address, left)
+  }
+
+  /** Stops accepting; connections that are open stay so. Resolves when the port is free. */
+  async close(): Promise<void> {
+    if (!this.#server.listening) return
+    const closed = Promise.withResolvers<void>()
+    this.#server.close(() => closed.resolve())
+    // `close` waits for connections too; the port itself is free at once.
+    if (this.#open > 0) closed.resolve()
+    await closed.promise
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #accept(socket: Socket): void {
+    const address = peerAddress(socket.remoteAddress)
+    if (socket.remoteAddress === undefined) return this.#turnAway(socket, 'gone', address)
+    if (this.#open >= this.#limits.connections) return this.#turnAway(socket, 'over-limit', address)
+    const ofAddress = this.#perAddress.get(address) ?? 0
+    if (ofAddress >= this.#limits.perAddress) return this.#turnAway(socket, 'over-address-limit', address)
+    this.#open += 1
+    this.#perAddress.set(address, ofAddress + 1)
+    this.#events.accepted(socket, address)
+  }
+
+  /** A reset instead of an orderly close: a flood leaves no TIME_WAIT behind, and the peer learns at once. */
+  #turnAway(socket: Socket, reason: TurnedAway, address: string): void {
+    socket.on('error', () => {})
+    socket.resetAndDestroy()
+    this.#events.turnedAway(reason, address)
+  }
+
+  async #listen(bind: { readonly host: string; readonly port: number }): Promise<void> {
+    const ready = Promise.withResolvers<void>()
+    const server = this.#server
+    server.once('error', ready.reject)
+    // `exclusive` keeps the port ours; a backlog that bursts of reconnecting devices fit in (the kernel caps it).
+    server.listen({ ...bind, backlog: 4096, exclusive: true, ipv6Only: false }, () => ready.resolve())
+    try {
+      await ready.promise
+    } catch (error) {
+      const why = error as NodeJS.ErrnoException
+      throw new PulsewardError(
+        'listen-failed',
+        'config',
+        `cannot listen on "${bind.host}:${bind.port}": ${why.code}`,
+        {
+          cause: error,
+          hint: listenHint(why.code),
+        },
+      )
+    }
+    server.off('error', ready.reject)
+    // Out of descriptors, libuv closes the connections it cannot take and tells us once; the port stays open.
+    server.on('error', (error) => this.#events.turnedAway('accept-error', 'unknown', error))
+  }
+}
+
+function listenHint(code: string | undefined): string {
+  if (code === 'EADDRINUSE') return 'another program holds the port; see "ss -ltnp"'
+  if (code === 'EACCES') return 'ports below 1024 need root or CAP_NET_BIND_SERVICE'
+  if (code === 'EADDRNOTAVAIL') return 'the address is not one of this machine; see "ip address"'
+  return 'check the address and port of bind'
+}

@@ -1,0 +1,177 @@
+// A connection from accept until it is clear what it speaks and its TLS, if any, stands; then it becomes a session.
+
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import { messageOf } from '../errors.ts'
+import { sniff } from '../net/sniff.ts'
+import { MAX_CLIENT_HELLO, parseClientHello, type ClientHello } from '../tls/client-hello.ts'
+import type { Connection, Hub } from './hub.ts'
+import { Session } from './session.ts'
+import type { Swept } from './sweep.ts'
+
+const nothing: Buffer = Buffer.alloc(0)
+
+export class Arrival implements Connection, Swept {
+  readonly #hub: Hub
+  readonly #socket: Socket
+  readonly #address: string
+  readonly #openedAt: number
+  #bytes = nothing
+  #hello: ClientHello | undefined
+  /** The device's TLS while its handshake is under way. */
+  #tls: TLSSocket | undefined
+  #over = false
+
+  constructor(socket: Socket, address: string, hub: Hub) {
+    this.#hub = hub
+    this.#socket = socket
+    this.#address = address
+    hub.sweep.add(this)
+    this.#openedAt = hub.sweep.now
+    hub.metrics.connectionOpened(hub.plan.name)
+    hub.opened(this)
+    socket.on('data', this.#onData)
+    socket.on('end', this.#onEnd)
+    socket.on('error', this.#onError)
+    socket.on('close', this.#onClose)
+    socket.resume()
+  }
+
+  sweep(now: number): void {
+    if (now - this.#openedAt < this.#hub.plan.timeouts.connect) return
+    this.#refuse('connect-timeout', 'no whole CONNECT within connectTimeout')
+  }
+
+  drain(): void {
+    this.destroy()
+  }
+
+  destroy(): void {
+    this.#over = true
+    this.#tls?.destroy()
+    this.#socket.destroy()
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (this.#over) return
+    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk])
+    const { accept } = this.#hub.plan
+    const sniffed = sniff(this.#bytes)
+    if (sniffed === 'more') return
+    if (sniffed.kind === 'other') return this.#refuse(sniffed.name, `${sniffed.name} on an MQTT port`)
+    if (sniffed.kind === 'tls') {
+      return accept.tls
+        ? this.#readHello()
+        : this.#refuse('tls-not-accepted', 'TLS on a listener for plaintext only')
+    }
+    if (!accept.plain)
+      return this.#refuse('plaintext-not-accepted', 'plaintext MQTT on a listener for TLS only')
+    this.#become(this.#socket, 'plain', this.#bytes)
+  }
+
+  /** Waits for the whole ClientHello, so that what OpenSSL is handed was read and bounded by us first. */
+  #readHello(): void {
+    const result = parseClientHello(this.#bytes, 0, this.#bytes.length)
+    if (result === 'more') {
+      if (this.#bytes.length > MAX_CLIENT_HELLO)
+        this.#refuse('client-hello-too-large', 'a ClientHello without end')
+      return
+    }
+    if ('error' in result)
+      return this.#refuse(`client-hello-${result.error}`, 'TLS that is not a ClientHello')
+    this.#hello = result.hello
+    this.#shakeHands()
+  }
+
+  #shakeHands(): void {
+    const socket = this.#socket
+    const { deviceContext } = this.#hub.plan
+    if (deviceContext === undefined) return this.#refuse('tls-not-accepted', 'no certificate for devices')
+    socket.off('data', this.#onData)
+    socket.off('end', this.#onEnd)
+    socket.pause()
+    socket.unshift(this.#bytes)
+    this.#bytes = nothing
+    const began = performance.now()
+    const tls = new TLSSocket(socket, { isServer: true, secureContext: deviceContext })
+    this.#tls = tls
+    tls.allowHalfOpen = true
+    tls.on('error', this.#onTlsError)
+    // Node reports some failures of a server's handshake only here.
+    tls.on('_tlsError', this.#onTlsError)
+    tls.on('close', this.#onTlsClose)
+    tls.on('secure', () => {
+      const version = tls.getProtocol() ?? 'none'
+      const result = tls.isSessionReused() ? 'resumed' : 'full'
+      const seconds = (performance.now() - began) / 1000
+      this.#hub.metrics.handshaken({ leg: 'device', version, group: 'none', result, seconds })
+      tls.off('error', this.#onTlsError)
+      tls.off('_tlsError', this.#onTlsError)
+      tls.off('close', this.#onTlsClose)
+      this.#become(tls, 'tls', nothing)
+    })
+  }
+
+  readonly #onEnd = (): void => {
+    // A probe that only knocks: counted with the arrivals, not worth a line.
+    this.#hub.log.debug({ listener: this.#hub.plan.name, address: this.#address }, 'closed before CONNECT')
+    this.destroy()
+  }
+
+  readonly #onError = (error: Error): void => {
+    this.#hub.log.debug({ address: this.#address, error: messageOf(error) }, 'device reset before CONNECT')
+  }
+
+  readonly #onTlsError = (error: Error): void => {
+    this.#refuse('tls-handshake-failed', messageOf(error))
+  }
+
+  readonly #onTlsClose = (): void => {
+    this.#refuse('tls-handshake-failed', 'closed during the handshake')
+  }
+
+  readonly #onClose = (): void => {
+    this.#leave()
+    this.#hub.metrics.connectionClosed(this.#hub.plan.name)
+    this.#hub.closed(this, this.#address)
+  }
+
+  #become(device: Socket, transport: 'plain' | 'tls', first: Buffer): void {
+    this.#leave()
+    const socket = this.#socket
+    socket.off('data', this.#onData)
+    socket.off('end', this.#onEnd)
+    socket.off('error', this.#onError)
+    socket.off('close', this.#onClose)
+    // Below TLS the raw socket still reports its errors; the TLS socket repeats those that matter.
+    if (device !== socket) socket.on('error', () => {})
+    void new Session({
+      device,
+      transport,
+      first,
+      address: this.#address,
+      openedAt: this.#openedAt,
+      hello: this.#hello,
+      hub: this.#hub,
+      before: this,
+    })
+  }
+
+  #refuse(reason: string, detail: string): void {
+    if (this.#over) return
+    const { metrics, plan, limited } = this.#hub
+    metrics.rejected(plan.name, reason)
+    if (this.#tls !== undefined) {
+      const result = reason === 'connect-timeout' ? 'timeout' : 'failed'
+      metrics.handshaken({ leg: 'device', version: 'none', group: 'none', result, seconds: 0 })
+    }
+    const fields = { listener: plan.name, address: this.#address, reason, detail, ja4: this.#hello?.ja4 }
+    limited('warn', reason, fields, 'connection refused')
+    this.destroy()
+  }
+
+  #leave(): void {
+    this.#over = true
+    this.#hub.sweep.delete(this)
+  }
+}

@@ -1,0 +1,74 @@
+// One TLS handshake with one server of an upstream, within its deadlines; nothing is written and nothing is judged.
+
+import { connect, type TLSSocket } from 'node:tls'
+import { brokerOptions, type BrokerContext } from '../tls/contexts.ts'
+
+export interface DialOptions {
+  readonly host: string
+  readonly port: number
+  /** The name the broker has to prove. */
+  readonly name: string
+  readonly context: BrokerContext
+  /** A session to resume. */
+  readonly session: Buffer | undefined
+  /** Milliseconds. */
+  readonly timeouts: { readonly dial: number; readonly handshake: number }
+  /** Gets every session ticket the broker sends, for as long as the socket lives. */
+  readonly onTicket: (session: Buffer) => void
+}
+
+export interface Dialled {
+  readonly socket: TLSSocket
+  /** Duration of the TLS handshake alone. */
+  readonly seconds: number
+}
+
+/** A failed dial says in `code` what OpenSSL or the system said; `phase` tells how far it got. */
+export class DialError extends Error {
+  readonly phase: 'dial' | 'handshake'
+  constructor(phase: 'dial' | 'handshake', cause: Error) {
+    super(cause.message, { cause })
+    this.name = 'DialError'
+    this.phase = phase
+  }
+}
+
+export function dial({
+  host,
+  port,
+  name,
+  context,
+  session,
+  timeouts,
+  onTicket,
+}: DialOptions): Promise<Dialled> {
+  const { promise, resolve, reject } = Promise.withResolvers<Dialled>()
+  const options = { ...brokerOptions(context, name), host, port, allowHalfOpen: true }
+  const socket = connect(session === undefined ? options : { ...options, session })
+  socket.setNoDelay(true)
+  let connectedAt = 0
+  const fail = (error: Error): void => {
+    clearTimeout(timer)
+    socket.destroy()
+    reject(new DialError(connectedAt === 0 ? 'dial' : 'handshake', error))
+  }
+  const late = (): void => fail(Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' }))
+  let timer = setTimeout(late, timeouts.dial)
+  const onClose = (): void =>
+    fail(Object.assign(new Error('closed during the handshake'), { code: 'ECONNRESET' }))
+  socket.once('connect', () => {
+    connectedAt = performance.now()
+    clearTimeout(timer)
+    timer = setTimeout(late, timeouts.handshake)
+  })
+  socket.on('error', fail)
+  socket.on('close', onClose)
+  socket.on('session', onTicket)
+  socket.once('secureConnect', () => {
+    clearTimeout(timer)
+    socket.off('error', fail)
+    socket.off('close', onClose)
+    resolve({ socket, seconds: (performance.now() - connectedAt) / 1000 })
+  })
+  return promise
+}

@@ -1,0 +1,92 @@
+// What a session learns from its control packets: the facts of CONNECT and CONNACK, and what detectors find.
+
+import type { Subject } from '../detect/detector.ts'
+import type { Finding } from '../detect/finding.ts'
+import { readConnect, type ConnectFacts } from '../mqtt/connect.ts'
+import { decode } from '../mqtt/decode.ts'
+import { PacketType } from '../mqtt/packet.ts'
+import { decide } from '../policy/decide.ts'
+import type { Hub } from './hub.ts'
+
+const { connect, connack } = PacketType
+
+export class Judge {
+  /** Set once CONNECT passed. */
+  connect: ConnectFacts | undefined
+  /** How long the device may be silent, in milliseconds. */
+  silence = Infinity
+  readonly #hub: Hub
+  readonly #where: Pick<Subject, 'address' | 'transport'>
+  #subject: Subject | undefined
+  #memories: Map<string, unknown> | undefined
+
+  constructor(hub: Hub, where: Pick<Subject, 'address' | 'transport'>) {
+    this.#hub = hub
+    this.#where = where
+  }
+
+  /** Bit set of the packet types `see` has to be shown. */
+  get watched(): number {
+    let set = (1 << connect) | (1 << connack)
+    for (const [type, detectors] of this.#hub.plan.detectors.entries()) if (detectors) set |= 1 << type
+    return set
+  }
+
+  /** Takes note of a frame that passed every check; returns the finding for which policy refuses it. */
+  see(type: number, bytes: Buffer, start: number, body: number, end: number): Finding | undefined {
+    if (type === connect) this.#begin(readConnect(bytes, body, end))
+    else if (type === connack) this.#answered(bytes, start, body, end)
+    const detectors = this.#hub.plan.detectors[type]
+    const subject = this.#subject
+    if (detectors === undefined || subject === undefined) return undefined
+    const packet = decode(bytes.subarray(start, end), this.connect?.version ?? 0)
+    if (packet === undefined) return undefined
+    for (const detector of detectors) {
+      const finding = detector.see(packet, this.#memory(detector.kind), subject)
+      if (finding !== undefined && this.#refuses(finding, subject)) return finding
+    }
+    return undefined
+  }
+
+  #begin(facts: ConnectFacts): void {
+    const { plan } = this.#hub
+    this.connect = facts
+    this.#setSilence(facts.keepAlive)
+    this.#subject = { ...this.#where, listener: plan.name, clientId: facts.clientId, version: facts.version }
+    for (const detectors of plan.detectors) {
+      for (const detector of detectors ?? []) {
+        const memory = detector.begin(this.#subject)
+        if (memory !== undefined) (this.#memories ??= new Map()).set(detector.kind, memory)
+      }
+    }
+  }
+
+  /** CONNACK: in MQTT 5.0 the broker may set another keep alive than the device asked for (3.2.2.3.14). */
+  #answered(bytes: Buffer, start: number, body: number, end: number): void {
+    this.#hub.metrics.connacks[bytes[body + 1]!]! += 1
+    if (this.connect?.version !== 5 || end - body <= 3) return
+    const packet = decode(bytes.subarray(start, end), 5)
+    if (packet?.cmd !== 'connack') return
+    const keepAlive = packet.properties?.serverKeepAlive
+    if (keepAlive !== undefined) this.#setSilence(keepAlive)
+  }
+
+  /** One and a half times the keep alive (MQTT 5.0, 3.1.2.10) and five seconds for slow links. */
+  #setSilence(keepAlive: number): void {
+    this.silence = keepAlive === 0 ? this.#hub.plan.timeouts.idle : keepAlive * 1500 + 5000
+  }
+
+  #memory(kind: string): unknown {
+    return this.#memories?.get(kind)
+  }
+
+  #refuses(finding: Finding, subject: Subject): boolean {
+    const { plan, metrics, limited } = this.#hub
+    const action = decide(finding, plan.policy)
+    metrics.found(finding.detector, finding.severity, action)
+    const { detector, severity, summary, evidence, references } = finding
+    const level = severity === 'info' || severity === 'notice' ? 'info' : 'warn'
+    limited(level, detector, { ...subject, detector, severity, action, evidence, references }, summary)
+    return action === 'refuse'
+  }
+}

@@ -1,0 +1,393 @@
+// One device and its broker, from the first byte of CONNECT until both sockets are closed.
+
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { messageOf, PulsewardError } from '../errors.ts'
+import { FrameStream } from '../mqtt/frames.ts'
+import { versionName } from '../mqtt/packet.ts'
+import { Reason, refusal } from '../mqtt/reply.ts'
+import type { Outcome } from '../mqtt/rule.ts'
+import { brokenRule } from '../mqtt/rules.ts'
+import { SessionState } from '../mqtt/session.ts'
+import { keepLastWords } from '../net/last-words.ts'
+import { ByteCount } from '../observe/samples.ts'
+import { decide, protocolDetector } from '../policy/decide.ts'
+import type { ClientHello } from '../tls/client-hello.ts'
+import type { Connection, Hub } from './hub.ts'
+import { Judge } from './judge.ts'
+import { Pump, type PumpOwner } from './pump.ts'
+import type { Swept } from './sweep.ts'
+import type { Connected } from './upstream.ts'
+
+interface SessionOptions {
+  readonly device: Socket
+  readonly transport: 'plain' | 'tls'
+  /** Bytes that were read to tell what the device speaks. */
+  readonly first: Buffer
+  readonly address: string
+  /** Milliseconds, by the sweep's clock. */
+  readonly openedAt: number
+  readonly hello: ClientHello | undefined
+  readonly hub: Hub
+  readonly before: Connection
+}
+
+type Phase = 'connect' | 'dial' | 'relay' | 'closing'
+
+/** Time a refused device has to read why, and a peer that reset has to finish its last words; milliseconds. */
+const lingerTime = 2000
+/** Bytes a refused device may go on sending before it is cut off. */
+const lingerBytes = 256 * 1024
+
+export class Session implements Connection, PumpOwner, Swept {
+  readonly #hub: Hub
+  readonly #device: Socket
+  readonly #transport: 'plain' | 'tls'
+  readonly #address: string
+  readonly #openedAt: number
+  readonly #hello: ClientHello | undefined
+  readonly #state = new SessionState()
+  readonly #judge: Judge
+  readonly #up: Pump
+  #down: Pump | undefined
+  #broker: TLSSocket | undefined
+  #server = ''
+  #phase: Phase = 'connect'
+  /** Milliseconds by the sweep's clock. */
+  #deviceHeard: number
+  #brokerHeard: number
+  #closingSince = 0
+  #halfClosed = false
+  #deviceGone = false
+  #brokerGone = true
+  #reason = ''
+  #bytesUp = 0
+  #bytesDown = 0
+  #lingered = 0
+  /** Bytes waiting to be written, as of the last sweep: while they change, a slow peer is still being served. */
+  #unwritten = 0
+
+  constructor({ device, transport, first, address, openedAt, hello, hub, before }: SessionOptions) {
+    this.#hub = hub
+    this.#device = device
+    this.#transport = transport
+    this.#address = address
+    this.#openedAt = openedAt
+    this.#hello = hello
+    this.#deviceHeard = hub.sweep.now
+    this.#brokerHeard = hub.sweep.now
+    this.#judge = new Judge(hub, { address, transport })
+    hub.sweep.add(this)
+    hub.opened(this, before)
+    keepLastWords(device, () => this.#lastWords('device'))
+    device.on('error', (error) => this.#failed('device', error))
+    device.on('close', () => this.#closed('device'))
+    this.#up = new Pump(this.#stream('up'), device, this)
+    if (first.length > 0) this.#up.take(first)
+    if (this.#phase !== 'dial') device.resume()
+  }
+
+  sweep(now: number): void {
+    const { timeouts } = this.#hub.plan
+    if (this.#phase === 'closing') {
+      if (now - this.#closingSince > lingerTime) this.destroy()
+    } else if (this.#phase === 'connect') {
+      if (now - this.#openedAt > timeouts.connect) {
+        this.#refuse(Reason.unspecified, 'connect-timeout', 'no whole CONNECT within connectTimeout')
+      }
+    } else if (this.#halfClosed) {
+      if (this.#stalled(now)) this.destroy()
+    } else if (
+      this.#phase === 'relay' &&
+      now - this.#deviceHeard > this.#judge.silence &&
+      !this.#device.isPaused()
+    ) {
+      this.#hub.metrics.keepAliveExpired += 1
+      this.#refuse(
+        Reason.keepAliveTimeout,
+        'keep-alive-expired',
+        'nothing heard for 1.5 times the keep alive',
+      )
+    }
+  }
+
+  /** Whether neither leg has sent or taken a byte for as long as a half-closed session may last. */
+  #stalled(now: number): boolean {
+    const unwritten = this.#device.writableLength + (this.#broker?.writableLength ?? 0)
+    if (unwritten !== this.#unwritten) {
+      this.#unwritten = unwritten
+      this.#deviceHeard = now
+    }
+    return now - Math.max(this.#deviceHeard, this.#brokerHeard) > this.#hub.plan.timeouts.halfClose
+  }
+
+  drain(): void {
+    this.#because('draining')
+    if (this.#phase === 'connect' || this.#phase === 'dial') {
+      return this.#refuse(Reason.serverShuttingDown, 'draining', 'the proxy is stopping')
+    }
+    if (this.#phase !== 'relay') return
+    // The device may still be sending: its readings go on until it closes; only our side towards it ends now.
+    this.#halfClosed = true
+    this.#down?.stop()
+    endWith(this.#device, this.#lastPacket(Reason.serverShuttingDown))
+  }
+
+  destroy(): void {
+    this.#device.destroy()
+    this.#broker?.destroy()
+  }
+
+  // --- what the pumps tell ---
+
+  heard(pump: Pump, bytes: number): void {
+    const { metrics, sweep } = this.#hub
+    if (pump === this.#up) {
+      this.#deviceHeard = sweep.now
+      metrics.bytes[ByteCount.deviceReceived]! += bytes
+    } else {
+      this.#brokerHeard = sweep.now
+      metrics.bytes[ByteCount.brokerReceived]! += bytes
+    }
+  }
+
+  passed(pump: Pump, bytes: number): void {
+    const { metrics } = this.#hub
+    if (pump !== this.#up) {
+      this.#bytesDown += bytes
+      metrics.bytes[ByteCount.deviceSent]! += bytes
+      return
+    }
+    this.#bytesUp += bytes
+    metrics.bytes[ByteCount.brokerSent]! += bytes
+    if (this.#phase !== 'connect') return
+    // CONNECT passed. The broker is dialled once the rest of this read is judged too: behind a good CONNECT may
+    // come a bad frame, and then the broker never hears of this device.
+    this.#phase = 'dial'
+    this.#device.pause()
+    queueMicrotask(() => void this.#dial())
+  }
+
+  broken(pump: Pump, outcome: Outcome): void {
+    const rule = brokenRule(outcome)
+    const { direction, faultAt } = pump.stream
+    const clause =
+      rule.clause[this.#state.version === 5 ? 'v5' : 'v3'] ?? rule.clause.policy ?? rule.clause.v5
+    const finding = {
+      detector: protocolDetector,
+      severity: 'warning',
+      summary: rule.explanation,
+      evidence: { rule: rule.id, offset: faultAt, direction },
+      references: rule.references,
+    } as const
+    const action = decide(finding, this.#hub.plan.policy)
+    this.#hub.metrics.ruleHit(rule.id, direction, action)
+    this.#hub.metrics.found(finding.detector, finding.severity, action)
+    const detail = `${rule.explanation} (${clause}, byte ${faultAt} of the packet)`
+    this.#refuse(direction === 'up' ? rule.reason : Reason.unspecified, rule.id, detail, direction)
+  }
+
+  ended(pump: Pump): void {
+    if (pump === this.#up) return this.#deviceEnded()
+    if (this.#state.connackCode < 0) return this.#unanswered()
+    this.#because('broker-closed')
+    this.#halfClosed = true
+    this.#device.end()
+  }
+
+  crashed(_pump: Pump, error: unknown): void {
+    const stack = error instanceof Error ? error.stack : String(error)
+    this.#hub.log.error({ ...this.#identity(), stack }, 'a defect in Pulseward; only this session is closed')
+    this.#refuse(Reason.unspecified, 'internal-error', 'a defect in Pulseward')
+  }
+
+  #deviceEnded(): void {
+    this.#because('device-closed')
+    this.#halfClosed = true
+    if (this.#phase === 'connect') {
+      this.#phase = 'closing'
+      this.#closingSince = this.#hub.sweep.now
+      this.#device.end()
+    } else this.#broker?.end()
+  }
+
+  /** The broker closed without CONNACK: it refused our certificate, or what it makes of this CONNECT. */
+  #unanswered(): void {
+    this.#refuse(Reason.serverUnavailable, 'broker-closed-early', 'the broker closed without CONNACK', 'down')
+  }
+
+  // --- the broker's side ---
+
+  async #dial(): Promise<void> {
+    if (this.#phase !== 'dial') return
+    let connected: Connected
+    try {
+      connected = await this.#hub.plan.upstream.connect()
+    } catch (error) {
+      return this.#noBroker(error)
+    }
+    if (this.#phase !== 'dial') {
+      connected.socket.destroy()
+      return
+    }
+    this.#relay(connected)
+  }
+
+  #noBroker(error: unknown): void {
+    if (this.#phase !== 'dial') return
+    const code = error instanceof PulsewardError ? error.code : 'upstream-failed'
+    this.#refuse(Reason.serverUnavailable, code, messageOf(error))
+  }
+
+  #relay({ socket, server, facts }: Connected): void {
+    const { metrics, plan } = this.#hub
+    this.#phase = 'relay'
+    this.#server = server
+    this.#broker = socket
+    this.#brokerGone = false
+    this.#deviceHeard = this.#hub.sweep.now
+    this.#brokerHeard = this.#hub.sweep.now
+    metrics.sessionOpened(plan.name, this.#transport)
+    keepLastWords(socket, () => this.#lastWords('broker'))
+    socket.on('error', (error) => this.#failed('broker', error))
+    socket.on('close', () => this.#closed('broker'))
+    const { protocol, cipher, group, resumed } = facts
+    const tls = { protocol, cipher, group, resumed }
+    this.#hub.log.info({ ...this.#identity(), server, tls }, 'session opened')
+    this.#down = new Pump(this.#stream('down'), socket, this)
+    this.#up.open(socket)
+    if (this.#deviceGone || this.#up.done) socket.end()
+    if (this.#deviceGone) socket.resume()
+    else this.#down.open(this.#device)
+  }
+
+  #stream(direction: 'up' | 'down'): FrameStream {
+    const { plan, metrics } = this.#hub
+    return new FrameStream(direction, this.#state, plan.frames, {
+      counts: metrics.packets,
+      watched: this.#judge.watched,
+      witness: (type, bytes, start, body, end) => {
+        const refused = this.#judge.see(type, bytes, start, body, end)
+        if (refused === undefined) return true
+        this.#refuse(Reason.notAuthorized, refused.detector, refused.summary, direction)
+        return false
+      },
+    })
+  }
+
+  // --- endings ---
+
+  /** Tells the device in its version's terms, closes both legs, and reads on a while so that the device can read why. */
+  #refuse(reason: number, code: string, detail: string, direction: 'up' | 'down' = 'up'): void {
+    if (this.#phase === 'closing') return
+    this.#because(code)
+    const { metrics, plan, limited } = this.#hub
+    metrics.rejected(plan.name, code)
+    const fields = {
+      ...this.#identity(),
+      reason: code,
+      detail,
+      direction,
+      blame: direction === 'up' ? 'device' : 'broker',
+    }
+    limited('warn', code, fields, 'session refused')
+    const packet = this.#lastPacket(reason)
+    this.#phase = 'closing'
+    this.#closingSince = this.#hub.sweep.now
+    this.#up.stop()
+    this.#down?.stop()
+    this.#device.on('data', (chunk: Buffer) => this.#linger(chunk))
+    endWith(this.#device, packet)
+    this.#device.resume()
+    this.#broker?.end()
+    this.#broker?.resume()
+    if (this.#deviceGone && this.#brokerGone) this.#finish()
+  }
+
+  /** What the device is told before we close, where its version and the bytes it has so far allow. */
+  #lastPacket(reason: number): Buffer | undefined {
+    if (this.#down !== undefined && !this.#down.stream.betweenFrames) return undefined
+    const { version, claimed, connackCode } = this.#state
+    const packet = refusal(version === 0 ? claimed : version, connackCode >= 0, reason)
+    if (packet !== undefined) {
+      this.#hub.metrics.bytes[ByteCount.deviceSent]! += packet.length
+      if (connackCode < 0) this.#hub.metrics.connacks[packet[3]!]! += 1
+    }
+    return packet
+  }
+
+  #linger(chunk: Buffer): void {
+    this.#lingered += chunk.length
+    if (this.#lingered > lingerBytes) this.destroy()
+  }
+
+  /** A peer takes no more bytes; what it said before that is still being read, for a bounded time. */
+  #lastWords(leg: 'device' | 'broker'): void {
+    this.#because(`${leg}-reset`)
+    this.#halfClosed = true
+    // Nothing more can be delivered to this leg, so nothing more is taken from the other.
+    if (leg === 'broker') this.#up.stop()
+    else this.#down?.stop()
+    this.#device.resume()
+    this.#broker?.resume()
+  }
+
+  #failed(leg: 'device' | 'broker', error: Error): void {
+    this.#because(`${leg}-reset`)
+    this.#hub.log.debug({ ...this.#identity(), leg, error: messageOf(error) }, 'connection failed')
+  }
+
+  /** One socket is closed: the other is ended, which first delivers everything that was read and passed. */
+  #closed(leg: 'device' | 'broker'): void {
+    if (leg === 'device') this.#deviceGone = true
+    else this.#brokerGone = true
+    this.#because(`${leg}-closed`)
+    this.#halfClosed = true
+    if (leg === 'broker' && this.#state.connackCode < 0 && !this.#deviceGone) this.#unanswered()
+    if (this.#phase === 'connect') this.#phase = 'closing'
+    if (leg === 'device') this.#broker?.end()
+    else this.#device.end()
+    this.#broker?.resume()
+    this.#device.resume()
+    if (this.#deviceGone && this.#brokerGone && this.#phase !== 'dial') this.#finish()
+  }
+
+  #finish(): void {
+    const { metrics, plan, sweep, log } = this.#hub
+    sweep.delete(this)
+    metrics.connectionClosed(plan.name)
+    if (this.#server !== '') {
+      metrics.sessionClosed(plan.name, this.#transport)
+      const seconds = Math.round(performance.now() - this.#openedAt) / 1000
+      const bytes = { up: this.#bytesUp, down: this.#bytesDown }
+      log.info(
+        { ...this.#identity(), server: this.#server, reason: this.#reason, bytes, seconds },
+        'session closed',
+      )
+    }
+    this.#hub.closed(this, this.#address)
+  }
+
+  /** The first reason is the one that counts; what follows are its consequences. */
+  #because(reason: string): void {
+    if (this.#reason === '') this.#reason = reason
+  }
+
+  #identity() {
+    const facts = this.#judge.connect
+    return {
+      listener: this.#hub.plan.name,
+      address: this.#address,
+      transport: this.#transport,
+      clientId: facts?.clientId,
+      version: versionName(this.#state.version),
+      keepAlive: facts?.keepAlive,
+      ja4: this.#hello?.ja4,
+    }
+  }
+}
+
+function endWith(socket: Socket, packet: Buffer | undefined): void {
+  if (packet === undefined) socket.end()
+  else socket.end(packet)
+}

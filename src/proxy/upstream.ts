@@ -1,0 +1,234 @@
+// The way to one upstream: its servers in order, what is known of each, and a trusted connection or the reason why not.
+
+import type { TLSSocket } from 'node:tls'
+import type { UpstreamPlan } from '../config/snapshot.ts'
+import { PulsewardError } from '../errors.ts'
+import { hostPort } from '../net/address.ts'
+import type { Log } from '../observe/log.ts'
+import type { Metrics } from '../observe/metrics.ts'
+import { explainFailure } from '../tls/failure.ts'
+import { describe } from '../tls/handshake.ts'
+import { judge } from '../tls/trust.ts'
+import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
+import { dial, DialError, type Dialled } from './dial.ts'
+
+/** A connection to a server that was trusted; nothing has been written to it yet. */
+export interface Connected {
+  readonly socket: TLSSocket
+  /** `host:port` as in proxy.yaml. */
+  readonly server: string
+  readonly facts: HandshakeFacts
+}
+
+/** What is known of one server. */
+export interface ServerState {
+  readonly server: string
+  /** A verdict, a dial failure's reason, or `unchecked`. */
+  verdict: string
+  reasons: readonly string[]
+  /** Milliseconds since 1970; 0 before the first handshake. */
+  checkedAt: number
+}
+
+interface Server extends ServerState {
+  readonly host: string
+  readonly port: number
+  /** Milliseconds by the monotonic clock: before it, the server is left alone or tried last. */
+  distrustedUntil: number
+  downUntil: number
+  ticket: { readonly session: Buffer; readonly verdict: Verdict; readonly until: number } | undefined
+}
+
+/** A server that did not answer is tried after the others for this long, so that a dead first one delays nobody. */
+const downTime = 5000
+/** Handshakes that failed because somebody offers less than was asked for: an old broker, or one in the middle. */
+const weaker: ReadonlySet<string> = new Set(['downgraded', 'group-refused', 'not-tls'])
+/** A session ticket is used for this long after the handshake it came from; then the whole chain is shown again. */
+const ticketTime = 3_600_000
+
+export class Upstream {
+  readonly plan: UpstreamPlan
+  readonly #servers: readonly Server[]
+  readonly #metrics: Metrics
+  readonly #log: Log
+  /** Milliseconds, monotonic. */
+  readonly #clock: () => number
+
+  constructor(plan: UpstreamPlan, deps: { metrics: Metrics; log: Log; clock?: () => number }) {
+    this.plan = plan
+    this.#metrics = deps.metrics
+    this.#log = deps.log
+    this.#clock = deps.clock ?? (() => performance.now())
+    this.#servers = plan.servers.map(({ host, port }) => ({
+      host,
+      port,
+      server: hostPort(host, port),
+      verdict: 'unchecked',
+      reasons: [],
+      checkedAt: 0,
+      distrustedUntil: 0,
+      downUntil: 0,
+      ticket: undefined,
+    }))
+  }
+
+  get servers(): readonly ServerState[] {
+    return this.#servers
+  }
+
+  /** Whether the last handshake of at least one server was trusted. */
+  get trusted(): boolean {
+    return this.#servers.some(({ verdict }) => verdict === 'trusted')
+  }
+
+  /**
+   * Connects to the first server that answers and is trusted. Rejects with `upstream-untrusted` where one was reached
+   * and none trusted, else with `upstream-unreachable`.
+   */
+  async connect(): Promise<Connected> {
+    const failures: string[] = []
+    for (const server of this.#inOrder()) {
+      const connected = await this.#attempt(server)
+      if (typeof connected !== 'string') return connected
+      failures.push(`${server.server}: ${connected}`)
+    }
+    const now = this.#clock()
+    const distrusted = this.#servers.filter(({ distrustedUntil }) => distrustedUntil > now)
+    const { name } = this.plan
+    if (distrusted.length > 0) {
+      const seen =
+        failures.length > 0 ? failures : distrusted.map(({ server, verdict }) => `${server}: ${verdict}`)
+      throw new PulsewardError(
+        'upstream-untrusted',
+        'broker',
+        `no trusted server of "${name}" (${seen.join('; ')})`,
+        {
+          hint: 'compare "pulseward pin HOST:PORT" with the pins in proxy.yaml before you change anything',
+        },
+      )
+    }
+    throw new PulsewardError(
+      'upstream-unreachable',
+      'broker',
+      `no server of "${name}" (${failures.join('; ')})`,
+      {
+        hint: 'see whether the broker runs and whether a firewall lets the proxy reach it',
+      },
+    )
+  }
+
+  /** One handshake with each server, for readiness: no MQTT is spoken, and no ticket is used. */
+  async probe(): Promise<void> {
+    await Promise.all(
+      this.#servers.map(async (server) => {
+        if (server.distrustedUntil > this.#clock()) return
+        const connected = await this.#attempt(server, { fresh: true })
+        if (typeof connected !== 'string') connected.socket.destroy()
+      }),
+    )
+  }
+
+  /** Servers to try: not those that failed trust a short while ago; those that did not answer come last. */
+  #inOrder(): readonly Server[] {
+    const now = this.#clock()
+    const willing = this.#servers.filter(({ distrustedUntil }) => distrustedUntil <= now)
+    return willing.toSorted((a, b) => Number(a.downUntil > now) - Number(b.downUntil > now))
+  }
+
+  /** A trusted connection, or in a few words why there is none. */
+  async #attempt(server: Server, { fresh = false } = {}): Promise<Connected | string> {
+    const { serverName, context, timeouts } = this.plan
+    const name = serverName ?? server.host
+    const ticket =
+      fresh || server.ticket === undefined || server.ticket.until < Date.now() ? undefined : server.ticket
+    let verdict: Verdict | undefined
+    let early: Buffer | undefined
+    const onTicket = (session: Buffer): void => {
+      if (verdict === undefined) early = session
+      else if (verdict.verdict === 'trusted') this.#keepTicket(server, session, verdict)
+    }
+    let dialled: Dialled
+    try {
+      dialled = await dial({ ...server, name, context, session: ticket?.session, timeouts, onTicket })
+    } catch (error) {
+      return this.#notReached(server, error)
+    }
+    const { socket, seconds } = dialled
+    const facts = describe(socket, { name, at: Date.now(), earlier: ticket?.verdict })
+    verdict = judge(facts, this.plan.trust)
+    this.#metrics.handshaken({
+      leg: 'broker',
+      version: facts.protocol,
+      group: facts.group,
+      result: facts.resumed ? 'resumed' : 'full',
+      seconds,
+    })
+    server.checkedAt = facts.at
+    server.verdict = verdict.verdict
+    server.reasons = verdict.reasons
+    if (verdict.verdict !== 'trusted') {
+      socket.destroy()
+      return this.#distrust(server, verdict)
+    }
+    if (early !== undefined) this.#keepTicket(server, early, verdict)
+    server.downUntil = 0
+    const notAfter = verdict.path.map((certificate) => certificate.validToDate.getTime())
+    this.#metrics.trusted(this.plan.name, server.server, notAfter)
+    return { socket, server: server.server, facts }
+  }
+
+  #keepTicket(server: Server, session: Buffer, verdict: Verdict): void {
+    const until = server.ticket?.verdict === verdict ? server.ticket.until : Date.now() + ticketTime
+    server.ticket = { session, verdict, until }
+  }
+
+  #notReached(server: Server, error: unknown): string {
+    const { trust, name } = this.plan
+    const cause = error instanceof DialError ? error.cause : error
+    const { reason, hint } = explainFailure(cause, { postQuantum: trust.postQuantum })
+    server.checkedAt = Date.now()
+    server.verdict = reason
+    server.reasons = [hint]
+    // A ticket the broker no longer knows must not fail the next attempt too.
+    server.ticket = undefined
+    if (error instanceof DialError && error.phase === 'handshake') {
+      const result = reason === 'timeout' ? 'timeout' : 'failed'
+      this.#metrics.handshaken({ leg: 'broker', version: 'none', group: 'none', result, seconds: 0 })
+    }
+    if (weaker.has(reason)) {
+      server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
+      this.#metrics.distrusted(name, server.server, reason)
+    } else {
+      server.downUntil = this.#clock() + downTime
+      this.#metrics.unreached(name, server.server, reason)
+    }
+    this.#log.warn(
+      { upstream: name, server: server.server, reason, hint },
+      'broker not reached; nothing was sent to it',
+    )
+    return reason
+  }
+
+  #distrust(server: Server, verdict: Verdict): string {
+    server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
+    server.ticket = undefined
+    this.#metrics.distrusted(this.plan.name, server.server, verdict.verdict)
+    const { reasons, hint, servedPins } = verdict
+    const served = servedPins.map(({ pin, subject, position, notAfter }) => ({
+      pin,
+      subject,
+      position,
+      notAfter: Number.isFinite(notAfter) ? new Date(notAfter).toISOString() : 'unreadable',
+    }))
+    const fields = {
+      upstream: this.plan.name,
+      server: server.server,
+      verdict: verdict.verdict,
+      reasons,
+      hint,
+      served,
+    }
+    this.#log.error(fields, 'broker not trusted; nothing was sent to it')
+    return verdict.verdict
+  }
+}

@@ -1,0 +1,74 @@
+// Trust anchors: the CA certificates a broker's chain may end in, read strictly and indexed for path building.
+import { X509Certificate } from 'node:crypto'
+import { getCACertificates } from 'node:tls'
+import { messageOf, PulsewardError } from '../errors.ts'
+
+export interface TrustAnchors {
+  /** For OpenSSL: one PEM certificate an entry. */
+  readonly pem: readonly string[]
+  readonly bySubject: ReadonlyMap<string, readonly X509Certificate[]>
+  /** SHA-256 fingerprints as `X509Certificate.fingerprint256` spells them. */
+  readonly fingerprints: ReadonlySet<string>
+}
+
+const PEM_BLOCK =
+  /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]+-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g
+
+/**
+ * The anchors in PEM texts, or with `'system'` those Node carries, those of NODE_EXTRA_CA_CERTS and the machine's own.
+ * Every certificate must be readable: OpenSSL would skip a broken one without a word.
+ *
+ * @throws {PulsewardError} `ca-invalid`, blame `config`.
+ */
+export function trustAnchors(ca: readonly string[] | 'system'): TrustAnchors {
+  if (ca !== 'system') return index(ca.flatMap(readCertificates))
+  // Stores hold oddities no broker depends on: what this OpenSSL cannot read is left out, not fatal.
+  return index([...getCACertificates('default'), ...getCACertificates('system')].flatMap(tolerantly))
+}
+
+/** The certificates of a PEM text, in order; at least one. @throws {PulsewardError} `ca-invalid`, blame `config`. */
+export function readCertificates(pem: string): X509Certificate[] {
+  const blocks = pem.match(PEM_BLOCK) ?? []
+  if (blocks.length === 0) {
+    throw new PulsewardError('ca-invalid', 'config', 'no certificate in the file', {
+      hint: 'a PEM file holds blocks that start with "-----BEGIN CERTIFICATE-----"; turn DER into PEM with "openssl x509 -inform DER"',
+    })
+  }
+  return blocks.map((block, position) => {
+    try {
+      return new X509Certificate(block)
+    } catch (error) {
+      throw new PulsewardError(
+        'ca-invalid',
+        'config',
+        `certificate ${position + 1} of the file is broken: ${messageOf(error)}`,
+        {
+          hint: 'copy the file again from its source; every certificate in it must be whole',
+          cause: error,
+        },
+      )
+    }
+  })
+}
+
+/** The key under which an issuer is found: distinguished names compare without case and repeated blanks (RFC 5280, 7.1). */
+export function nameKey(distinguishedName: string): string {
+  return distinguishedName.toLowerCase().replaceAll(/[ \t]+/g, ' ')
+}
+
+function tolerantly(pem: string): X509Certificate[] {
+  try {
+    return [new X509Certificate(pem)]
+  } catch {
+    return []
+  }
+}
+
+function index(certificates: readonly X509Certificate[]): TrustAnchors {
+  const unique = new Map(certificates.map((certificate) => [certificate.fingerprint256, certificate]))
+  return {
+    pem: [...unique.values()].map(String),
+    bySubject: Map.groupBy(unique.values(), (certificate) => nameKey(certificate.subject)),
+    fingerprints: new Set(unique.keys()),
+  }
+}

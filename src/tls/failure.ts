@@ -1,0 +1,151 @@
+// Why a broker could not be reached or the handshake did not end: node's and OpenSSL's codes as a bounded set of reasons.
+
+/** Bounded, fit for a metric label. */
+export const FAILURES = [
+  'refused',
+  'timeout',
+  'reset',
+  'closed',
+  'dns',
+  'unreachable',
+  'blocked',
+  'emfile',
+  'downgraded',
+  'group-refused',
+  'not-tls',
+  'client-certificate',
+  'tls-alert',
+  'tls-error',
+  'cancelled',
+  'other',
+] as const
+
+export type FailureReason = (typeof FAILURES)[number]
+
+export interface Failure {
+  readonly reason: FailureReason
+  /** What an administrator does next. */
+  readonly hint: string
+}
+
+/** What was asked of the broker, where a failure may be its answer to that. */
+export interface FailureContext {
+  readonly postQuantum?: 'prefer' | 'require' | 'off'
+}
+
+/**
+ * The reason and the hint for an error raised while dialling a broker or shaking hands with it. Never throws; what is
+ * not known becomes `other`.
+ */
+export function explainFailure(error: unknown, context: FailureContext = {}): Failure {
+  const reason = classify(error, context)
+  return { reason, hint: HINTS[reason] }
+}
+
+/** Several addresses may have been tried: node then joins the errors of all of them, and the first known one counts. */
+function classify(error: unknown, context: FailureContext): FailureReason {
+  const tries = error instanceof AggregateError ? [error, ...error.errors.slice(0, 16)] : [error]
+  const reasons = tries.map((attempt) => classifyOne(attempt, context))
+  return reasons.find((reason) => reason !== 'other') ?? 'other'
+}
+
+function classifyOne(error: unknown, context: FailureContext): FailureReason {
+  const code = textOf(error, 'code') ?? ''
+  // A FIN in mid-handshake is an ECONNRESET too, made up by node without any system call having failed.
+  if (code === 'ECONNRESET' && textOf(error, 'syscall') === undefined) return 'closed'
+  if (code.startsWith('EAI_')) return 'dns'
+  if (code.startsWith('ERR_SSL_')) return classifyTls(code.slice('ERR_SSL_'.length), context)
+  return CODES.get(code) ?? 'other'
+}
+
+function textOf(thing: unknown, key: string): string | undefined {
+  const value: unknown = typeof thing === 'object' && thing !== null ? Reflect.get(thing, key) : undefined
+  return typeof value === 'string' ? value : undefined
+}
+
+/** `name` is OpenSSL's reason; an alert is `TLSV1_ALERT_…`, `SSL/TLS_ALERT_…` or plain `TLSV1_…`. */
+function classifyTls(name: string, { postQuantum }: FailureContext): FailureReason {
+  const alert = /^(?:TLSV1|TLSV13|SSLV3|SSL\/TLS)_(?:ALERT_)?(.*)$/.exec(name)?.[1]
+  if (alert === undefined) return TLS_ERRORS.get(name) ?? 'tls-error'
+  if (alert === 'HANDSHAKE_FAILURE' && postQuantum === 'require') return 'group-refused'
+  return ALERTS.get(alert) ?? 'tls-alert'
+}
+
+const CODES = new Map<string, FailureReason>([
+  ['ECONNREFUSED', 'refused'],
+  ['ETIMEDOUT', 'timeout'],
+  ['ESOCKETTIMEDOUT', 'timeout'],
+  ['ERR_SOCKET_CONNECTION_TIMEOUT', 'timeout'],
+  ['ERR_TLS_HANDSHAKE_TIMEOUT', 'timeout'],
+  ['ECONNRESET', 'reset'],
+  ['EPIPE', 'reset'],
+  ['ECONNABORTED', 'reset'],
+  ['ENOTFOUND', 'dns'],
+  ['ENODATA', 'dns'],
+  ['ESERVFAIL', 'dns'],
+  ['EHOSTUNREACH', 'unreachable'],
+  ['ENETUNREACH', 'unreachable'],
+  ['EHOSTDOWN', 'unreachable'],
+  ['ENETDOWN', 'unreachable'],
+  ['EADDRNOTAVAIL', 'unreachable'],
+  ['EACCES', 'blocked'],
+  ['EPERM', 'blocked'],
+  ['EMFILE', 'emfile'],
+  ['ENFILE', 'emfile'],
+  ['ENOBUFS', 'emfile'],
+  ['ENOMEM', 'emfile'],
+  ['ABORT_ERR', 'cancelled'],
+  ['ECANCELED', 'cancelled'],
+])
+
+const ALERTS = new Map<string, FailureReason>([
+  ['PROTOCOL_VERSION', 'downgraded'],
+  ['INAPPROPRIATE_FALLBACK', 'downgraded'],
+  ['INSUFFICIENT_SECURITY', 'downgraded'],
+  // The broker judged a certificate, and the only one it can have judged is ours.
+  ['NO_CERTIFICATE', 'client-certificate'],
+  ['CERTIFICATE_REQUIRED', 'client-certificate'],
+  ['BAD_CERTIFICATE', 'client-certificate'],
+  ['UNSUPPORTED_CERTIFICATE', 'client-certificate'],
+  ['CERTIFICATE_REVOKED', 'client-certificate'],
+  ['CERTIFICATE_EXPIRED', 'client-certificate'],
+  ['CERTIFICATE_UNKNOWN', 'client-certificate'],
+  ['UNKNOWN_CA', 'client-certificate'],
+  ['ACCESS_DENIED', 'client-certificate'],
+])
+
+const TLS_ERRORS = new Map<string, FailureReason>([
+  ['UNSUPPORTED_PROTOCOL', 'downgraded'],
+  ['WRONG_SSL_VERSION', 'downgraded'],
+  ['VERSION_TOO_LOW', 'downgraded'],
+  ['INAPPROPRIATE_FALLBACK', 'downgraded'],
+  ['WRONG_VERSION_NUMBER', 'not-tls'],
+  ['PACKET_LENGTH_TOO_LONG', 'not-tls'],
+  ['UNKNOWN_PROTOCOL', 'not-tls'],
+  ['HTTP_REQUEST', 'not-tls'],
+])
+
+const HINTS: Readonly<Record<FailureReason, string>> = {
+  refused: 'nothing listens there: check host and port, and that the broker runs',
+  timeout:
+    'no answer in time: check the route and the firewalls between here and the broker, or raise its timeouts',
+  reset: 'the connection was reset: look into the log of the broker, or of a firewall on the way',
+  closed:
+    'the broker hung up in the middle of the handshake, as a plaintext MQTT port does: check the port, then look into its log',
+  dns: 'the name does not resolve: check its spelling and the DNS server of this machine',
+  unreachable: 'there is no route to the broker: check addresses, routes and whether the network is up',
+  blocked: 'this machine itself forbids the connection: check its firewall and the permissions of the proxy',
+  emfile: 'this machine is out of file descriptors, buffers or memory: raise LimitNOFILE or ulimit -n',
+  downgraded:
+    'the broker does not speak the TLS version asked for: bring it to TLS 1.3, or allow less with tls.minVersion',
+  'group-refused':
+    'the broker most likely lacks post-quantum key exchange: bring it to OpenSSL 3.5, or set tls.postQuantum to prefer',
+  'not-tls': "what answers does not speak TLS: check that the port is the broker's TLS port, often 8883",
+  'client-certificate':
+    'the broker wants another client certificate than it was shown: check tls.clientCertificate and the CA the broker trusts',
+  'tls-alert':
+    'the broker ended the handshake with an alert; often it wants a client certificate (tls.clientCertificate) or has no cipher in common: look into its log',
+  'tls-error': 'the broker broke the TLS protocol, or something on the way changed its bytes',
+  cancelled: 'the connection was given up from this side',
+  other: 'look at the error itself',
+}

@@ -1,0 +1,55 @@
+// A handshake with a broker as plain facts: what its socket shows when it succeeded, why it did not when it failed.
+import type { X509Certificate } from 'node:crypto'
+import type { TLSSocket } from 'node:tls'
+import { groupName } from './groups.ts'
+import { MAX_SERVED } from './path.ts'
+import type { HandshakeFacts, Verdict } from './verdict.ts'
+
+export { explainFailure } from './failure.ts'
+export type { Failure, FailureReason } from './failure.ts'
+
+export interface Occasion {
+  /** The host name or IP address the broker has to prove. */
+  readonly name: string
+  /** Now, in milliseconds since the epoch. */
+  readonly at: number
+  /** The verdict that came with the session offered, if one was offered. */
+  readonly earlier?: Verdict | undefined
+}
+
+/** What `socket`, connected with `brokerOptions`, shows when its `secureConnect` fires. */
+export function describe(socket: TLSSocket, { name, at, earlier }: Occasion): HandshakeFacts {
+  const resumed = socket.isSessionReused()
+  return {
+    name,
+    at,
+    authorized: socket.authorized,
+    errorCode: socket.authorized ? undefined : codeOf(socket.authorizationError),
+    served: resumed ? [] : servedCertificates(socket),
+    protocol: socket.getProtocol() ?? 'unknown',
+    cipher: socket.getCipher().standardName,
+    group: groupName(exchangeGroup(socket)),
+    resumed,
+    earlier: resumed ? earlier : undefined,
+  }
+}
+
+/** As served, leaf first, whether or not they sign each other. */
+function servedCertificates(socket: TLSSocket): readonly X509Certificate[] {
+  const served: X509Certificate[] = []
+  for (let next = socket.getPeerX509Certificate(); next !== undefined && served.length < MAX_SERVED;) {
+    served.push(next)
+    next = next.issuerCertificate
+  }
+  return served
+}
+
+function exchangeGroup(socket: TLSSocket): string | undefined {
+  const info = socket.getEphemeralKeyInfo()
+  return info !== null && 'name' in info && typeof info.name === 'string' ? info.name : undefined
+}
+
+/** Node's types promise an Error here; at run time it is OpenSSL's code as a string. */
+function codeOf(failure: unknown): string {
+  return typeof failure === 'string' ? failure : 'UNSPECIFIED'
+}

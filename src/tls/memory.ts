@@ -1,0 +1,40 @@
+// What a set of trust settings remembers: identities it verified and verdicts it gave, so repeats cost little.
+import type { X509Certificate } from 'node:crypto'
+import type { BrokerIdentity, Verdict } from './verdict.ts'
+
+const MAX_IDENTITIES = 64
+
+/**
+ * Belongs to one `TrustSettings` object and dies with it, so nothing learnt under old pins or CAs survives a reload.
+ * Holds positive results only: a refused broker is examined in full each time.
+ */
+export class TrustMemory {
+  readonly #identities = new Map<string, BrokerIdentity>()
+  readonly #given = new WeakMap<Verdict, string>()
+
+  recall(name: string, served: readonly X509Certificate[]): BrokerIdentity | undefined {
+    return this.#identities.get(keyOf(name, served))
+  }
+
+  remember(name: string, served: readonly X509Certificate[], identity: BrokerIdentity): void {
+    if (this.#identities.size >= MAX_IDENTITIES) {
+      const [oldest] = this.#identities.keys()
+      if (oldest !== undefined) this.#identities.delete(oldest)
+    }
+    this.#identities.set(keyOf(name, served), identity)
+  }
+
+  /** Notes that this very verdict, positive and about `name`, was given under these settings. */
+  vouch(name: string, verdict: Verdict): void {
+    this.#given.set(verdict, name)
+  }
+
+  vouchedFor(name: string, verdict: Verdict): boolean {
+    return this.#given.get(verdict) === name
+  }
+}
+
+/** The exact bytes of every certificate served count: a different chain is examined anew. */
+function keyOf(name: string, served: readonly X509Certificate[]): string {
+  return [name, ...served.map((certificate) => certificate.fingerprint256)].join('\n')
+}

@@ -1,0 +1,142 @@
+// The judgement on a broker's handshake: identity, dates, version and group; every reason, the worst first.
+import type { TrustAnchors } from './anchors.ts'
+import { isPostQuantum } from './groups.ts'
+import type { PostQuantum } from './groups.ts'
+import { examine, isExpired, isInDate, isNotYetValid } from './identify.ts'
+import type { Examination } from './identify.ts'
+import { TrustMemory } from './memory.ts'
+import { momentText, nameLine } from './printable.ts'
+import { VERDICTS } from './verdict.ts'
+import type { HandshakeFacts, Objection, Verdict } from './verdict.ts'
+
+/** What a broker has to satisfy. Make a new object on every change: its memory must not outlive the settings. */
+export interface TrustSettings {
+  readonly anchors: TrustAnchors
+  /** Canonical pins (see `parsePin`); none means that chain and name decide alone. */
+  readonly pins: readonly string[]
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
+  readonly postQuantum: PostQuantum
+  readonly memory: TrustMemory
+}
+
+/** Trust settings with a memory of their own. */
+export function trustSettings(settings: Omit<TrustSettings, 'memory'>): TrustSettings {
+  return Object.freeze({ ...settings, memory: new TrustMemory() })
+}
+
+/**
+ * Settles whether the peer of a finished handshake is the broker. Trusts only when OpenSSL verified the chain AND a
+ * path built here leads to an anchor AND that path holds a pinned key AND the leaf carries the name AND the version
+ * and group are acceptable. A resumed session stands on the verdict it began with, if these very settings gave it.
+ */
+export function judge(facts: HandshakeFacts, settings: TrustSettings): Verdict {
+  const { identity, objections } = facts.resumed ? recognise(facts, settings) : prove(facts, settings)
+  const all = [
+    ...objections,
+    ...judgeAuthorization(facts, identity.path.length > 0),
+    ...judgeDates(facts, identity.path),
+    ...judgeLink(facts, settings),
+  ]
+  const reasons = all.toSorted((a, b) => VERDICTS.indexOf(a.kind) - VERDICTS.indexOf(b.kind))
+  const [worst] = reasons
+  const verdict: Verdict = {
+    verdict: worst?.kind ?? 'trusted',
+    reasons: [...new Set(reasons.map(({ reason }) => reason))],
+    hint: worst === undefined ? undefined : HINTS[worst.kind],
+    ...identity,
+  }
+  if (worst === undefined) settings.memory.vouch(facts.name, verdict)
+  return verdict
+}
+
+function prove(facts: HandshakeFacts, settings: TrustSettings): Examination {
+  const known = settings.memory.recall(facts.name, facts.served)
+  // Out of date, it may still have another path: the same leaf under a cross-signed CA.
+  if (known !== undefined && isInDate(known.path, facts.at)) return { identity: known, objections: [] }
+  const examination = examine(facts.served, facts.name, facts.at, settings)
+  if (examination.objections.length === 0 && facts.authorized) {
+    settings.memory.remember(facts.name, facts.served, examination.identity)
+  }
+  return examination
+}
+
+/** A resumed session shows no certificate, and OpenSSL checks neither name nor CA again: only memory can vouch for it. */
+function recognise(facts: HandshakeFacts, settings: TrustSettings): Examination {
+  const { earlier } = facts
+  if (earlier !== undefined && settings.memory.vouchedFor(facts.name, earlier)) {
+    return { identity: { path: earlier.path, servedPins: earlier.servedPins }, objections: [] }
+  }
+  const reason = 'it resumed a session that these trust settings never verified'
+  return { identity: { path: [], servedPins: [] }, objections: [{ kind: 'untrusted-chain', reason }] }
+}
+
+const DATE_CODES = new Map<string | undefined, Objection['kind']>([
+  ['CERT_HAS_EXPIRED', 'expired'],
+  ['CERT_NOT_YET_VALID', 'not-yet-valid'],
+])
+
+/**
+ * OpenSSL reports only the last of its errors, so a code about dates says nothing about the chain: that the path here
+ * must find. Where it found one, any other code is the word of the stricter judge.
+ */
+function judgeAuthorization(facts: HandshakeFacts, hasPath: boolean): Objection[] {
+  if (facts.authorized) return []
+  const code = facts.errorCode ?? 'no reason given'
+  const kind = DATE_CODES.get(facts.errorCode)
+  if (kind !== undefined)
+    return [
+      { kind, reason: `a certificate in its chain is ${kind === 'expired' ? 'expired' : 'not valid yet'}` },
+    ]
+  return hasPath ? [{ kind: 'untrusted-chain', reason: `OpenSSL refuses its chain: ${code}` }] : []
+}
+
+function judgeDates(facts: HandshakeFacts, path: HandshakeFacts['served']): Objection[] {
+  return (path.length > 0 ? path : facts.served.slice(0, 1)).flatMap((certificate): Objection[] => {
+    const subject = nameLine(certificate.subject)
+    if (isExpired(certificate, facts.at)) {
+      return [{ kind: 'expired', reason: `"${subject}" expired on ${momentText(certificate.validToDate)}` }]
+    }
+    if (!isNotYetValid(certificate, facts.at)) return []
+    return [
+      {
+        kind: 'not-yet-valid',
+        reason: `"${subject}" is not valid before ${momentText(certificate.validFromDate)}`,
+      },
+    ]
+  })
+}
+
+function judgeLink(facts: HandshakeFacts, settings: TrustSettings): Objection[] {
+  const objections: Objection[] = []
+  const accepted = settings.minVersion === 'TLSv1.2' ? ['TLSv1.2', 'TLSv1.3'] : ['TLSv1.3']
+  if (!accepted.includes(facts.protocol)) {
+    objections.push({
+      kind: 'downgraded',
+      reason: `it negotiated ${facts.protocol}, and ${settings.minVersion} is the least allowed`,
+    })
+  }
+  if (settings.postQuantum === 'require' && !isPostQuantum(facts.group)) {
+    objections.push({
+      kind: 'group-refused',
+      reason: `it negotiated the key exchange ${facts.group}, which is not post-quantum`,
+    })
+  }
+  return objections
+}
+
+const HINTS: Readonly<Record<Objection['kind'], string>> = {
+  'untrusted-chain':
+    "set upstreams.NAME.tls.ca to the CA that issued the broker's certificate; if it is set, somebody else may be answering in the broker's place",
+  'self-signed':
+    'if the broker really uses this certificate, put it into the file named by upstreams.NAME.tls.ca; otherwise somebody else is answering',
+  'name-mismatch':
+    'use the name the certificate was issued for in servers, or set upstreams.NAME.tls.serverName',
+  'pin-mismatch':
+    "if the broker's key was changed on purpose, compare the served pins with its administrator by another channel and paste them into upstreams.NAME.tls.pins; if not, this is a man in the middle",
+  'weak-key': "have the broker's certificate issued anew with RSA 2048 or P-256",
+  downgraded: 'bring the broker to TLS 1.3, or allow less with upstreams.NAME.tls.minVersion',
+  'group-refused':
+    'bring the broker to OpenSSL 3.5 or later, or set upstreams.NAME.tls.postQuantum to prefer',
+  expired: "renew the broker's certificate; keep its key and the pins stay as they are",
+  'not-yet-valid': 'check the clocks of this machine and of the machine that issued the certificate',
+}

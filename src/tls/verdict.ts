@@ -1,0 +1,75 @@
+// What goes into a judgement on a broker's handshake, and what comes out of it.
+import type { X509Certificate } from 'node:crypto'
+
+/** What a handshake means, the worst first; bounded, fit for a metric label. */
+export const VERDICTS = [
+  'untrusted-chain',
+  'self-signed',
+  'name-mismatch',
+  'pin-mismatch',
+  'weak-key',
+  'downgraded',
+  'group-refused',
+  'expired',
+  'not-yet-valid',
+  'trusted',
+] as const
+
+export type VerdictKind = (typeof VERDICTS)[number]
+
+/** What was seen of one finished handshake; gathered by `describe` in handshake.ts. */
+export interface HandshakeFacts {
+  /** The host name or IP address the broker has to prove. */
+  readonly name: string
+  /** When, in milliseconds since the epoch. */
+  readonly at: number
+  /** OpenSSL's own result of verifying the chain, and its error code where it is negative. */
+  readonly authorized: boolean
+  readonly errorCode: string | undefined
+  /** The certificates as served, leaf first; empty on a resumed session. */
+  readonly served: readonly X509Certificate[]
+  /** `TLSv1.2`, `TLSv1.3`, or `unknown`. */
+  readonly protocol: string
+  /** The cipher suite's IANA name. */
+  readonly cipher: string
+  /** The key exchange group by its name of record; see groups.ts. */
+  readonly group: string
+  readonly resumed: boolean
+  /** On a resumed session: the verdict on the handshake that session comes from. */
+  readonly earlier: Verdict | undefined
+}
+
+export interface ServedPin {
+  /** Canonical, as proxy.yaml takes it. */
+  readonly pin: string
+  /** One line, safe for terminals and logs. */
+  readonly subject: string
+  /** Milliseconds since the epoch. */
+  readonly notAfter: number
+  /** 0 is the leaf. */
+  readonly position: number
+}
+
+export interface Verdict {
+  readonly verdict: VerdictKind
+  /** One sentence a reason, the worst first; empty when trusted. */
+  readonly reasons: readonly string[]
+  /** What an administrator does next; undefined when trusted. */
+  readonly hint: string | undefined
+  /** Every certificate served, or on a resumed session served when it began. */
+  readonly servedPins: readonly ServedPin[]
+  /** The verified path the verdict rests on, leaf to anchor; empty where there is none. */
+  readonly path: readonly X509Certificate[]
+}
+
+/** One thing wrong with a handshake. */
+export interface Objection {
+  readonly kind: Exclude<VerdictKind, 'trusted'>
+  readonly reason: string
+}
+
+/** Who a broker proved to be: the part of a judgement that depends on neither the clock nor the link. */
+export interface BrokerIdentity {
+  readonly path: readonly X509Certificate[]
+  readonly servedPins: readonly ServedPin[]
+}

@@ -1,0 +1,7 @@
+// The version of Pulseward, as package.json has it.
+
+import { readFileSync } from 'node:fs'
+
+const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+
+export const version = String(Reflect.get(Object(manifest), 'version'))
