@@ -13,7 +13,7 @@ import {
   summarise,
 } from './summary.ts'
 
-export interface Machine {
+interface Machine {
   readonly cpu: string
   readonly cores: number
   readonly memory: number

@@ -76,7 +76,7 @@ export const METRICS: readonly Metric[] = [
   },
 ]
 
-export interface Spread {
+interface Spread {
   readonly median: number
   readonly min: number
   readonly max: number
