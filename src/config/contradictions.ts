@@ -71,7 +71,7 @@ function doubtfulListener({ path, value, given }: Part<ListenerConfig>): Problem
     problems.push({
       path: [...path, 'limits'],
       message: 'maxConnectPacket is larger than maxPacket',
-      hint: 'a CONNECT is a packet too: set both',
+      hint: 'lower the one or raise the other',
       atKey: true,
     })
   }

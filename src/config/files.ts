@@ -17,7 +17,7 @@ type Path = readonly PropertyKey[]
 /**
  * Reads a file of at most 1 MiB.
  *
- * @throws {PulsewardError} `file-unreadable`, blame `config`; names neither the file nor what it holds.
+ * @throws {PulsewardError} `file-missing` or `file-unreadable`, blame `config`; names neither the file nor what it holds.
  */
 export function readBounded(file: string): Buffer {
   let descriptor: number | undefined
@@ -34,7 +34,7 @@ export function readBounded(file: string): Buffer {
     }
     return bytes.subarray(0, length)
   } catch (thrown) {
-    throw thrown instanceof PulsewardError ? thrown : unreadable(explain(thrown), thrown)
+    throw thrown instanceof PulsewardError ? thrown : explain(thrown)
   } finally {
     if (descriptor !== undefined) closeSync(descriptor)
   }
@@ -49,7 +49,9 @@ export function checkFiles(parts: Parts, directory: string): Problem[] {
       return run()
     } catch (thrown) {
       if (!(thrown instanceof PulsewardError)) throw thrown
-      problems.push({ path, message: thrown.message, hint: thrown.hint, quote: true })
+      const hint =
+        thrown.code === 'file-missing' ? 'a path begins at the directory of this file' : thrown.hint
+      problems.push({ path, message: thrown.message, hint, quote: true })
       return undefined
     }
   }
@@ -122,17 +124,17 @@ function checkRegular(stats: Stats): Stats {
   return stats
 }
 
-function explain(thrown: unknown): string {
+function explain(thrown: unknown): PulsewardError {
   const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : 'unknown'
   switch (code) {
     case 'ENOENT':
     case 'ENOTDIR':
-      return 'there is no such file'
+      return new PulsewardError('file-missing', 'config', 'there is no such file', { cause: thrown })
     case 'EACCES':
     case 'EPERM':
-      return 'this user may not read the file'
+      return unreadable('this user may not read the file', thrown)
     default:
-      return `the file cannot be read (${code})`
+      return unreadable(`the file cannot be read (${code})`, thrown)
   }
 }
 

@@ -7,7 +7,7 @@ interface Shape {
   readonly type?: string
   readonly description?: string
   readonly default?: unknown
-  readonly const?: unknown
+  readonly const?: string
   readonly enum?: readonly unknown[]
   readonly properties?: Readonly<Record<string, Shape>>
   readonly required?: readonly string[]
@@ -92,7 +92,7 @@ function mappingsIn(shape: Shape, title: string): Section[] {
 /** `detectors[]` of one kind. */
 function kindOf(choice: Shape, title: string): string {
   const kind = choice.properties?.['kind']?.const
-  return kind === undefined ? title : `${title} of kind ${String(kind)}`
+  return kind === undefined ? title : `${title} of kind ${kind}`
 }
 
 function withDescription(inner: Shape, { description }: Shape): Shape {

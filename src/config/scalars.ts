@@ -88,7 +88,7 @@ export const name = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, {
 })
 
 /** A text read by a parser that throws PulsewardError; the message may not repeat the text. */
-export function text<Value>(parse: (text: string) => Value) {
+function text<Value>(parse: (text: string) => Value) {
   return z
     .unknown()
     .transform((input, context): Value => {

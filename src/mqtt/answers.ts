@@ -12,6 +12,8 @@ export function checkConnack(bytes: Uint8Array, at: number, end: number, version
   if (at + 2 > end) return fault(rules.fieldPastEnd, at)
   const flags = bytes[at]!
   const code = bytes[at + 1]!
+  // A broker that knows no level 5 has to say so in the form of MQTT 3.1.1, and does (3.1.1, MQTT-3.1.2-2).
+  if (version === 5 && end === at + 2 && flags === 0 && code === 1) return end
   if ((flags & 0xfe) !== 0 && version !== 3) return fault(rules.connackFlags, at)
   if (!reasonAllowed(code, PacketType.connack, version, 'down')) return fault(rules.reasonCode, at + 1)
   if (code !== 0 && (flags & 1) !== 0 && version !== 3) return fault(rules.sessionPresentOnError, at)

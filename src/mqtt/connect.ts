@@ -41,6 +41,12 @@ export function checkConnect(bytes: Uint8Array, at: number, end: number): Outcom
   return checkPayload(bytes, name + 4, end, flags, level)
 }
 
+/** Checks the first byte, at `start`, of a CONNECT whose body passed; MQTT 3.1 does not use its flags (3.1). */
+export function checkConnectHeader(bytes: Uint8Array, start: number, body: number): Outcome {
+  const level = bytes[body + 2 + uint16(bytes, body)]
+  return (bytes[start]! & 0x0f) !== 0 && level !== 3 ? fault(rules.reservedFlags, start) : start
+}
+
 /** Reads a CONNECT frame that passed `checkConnect`; `body` is where the variable header begins. */
 export function readConnect(bytes: Buffer, body: number, end: number): ConnectFacts {
   const name = body + 2 + uint16(bytes, body)

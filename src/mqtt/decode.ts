@@ -20,12 +20,14 @@ const desks = new Map<Version, Desk>()
 export function decode(frame: Buffer, version: Version): Packet | undefined {
   let desk = desks.get(version)
   if (desk === undefined) desks.set(version, (desk = openDesk(version)))
-  desk.packet = undefined
   desk.failed = false
   const left = desk.parser.parse(frame)
-  // A parser that failed, or that waits for more, has lost its place: the next frame gets a new one.
-  if (desk.failed || left !== 0) desks.delete(version)
-  return desk.failed ? undefined : desk.packet
+  const { packet, failed } = desk
+  desk.packet = undefined
+  // A parser that failed, or that waits for more, has lost its place. One that read CONNECT has changed its version,
+  // and keeps the password. The next frame gets a new one.
+  if (failed || left !== 0 || packet?.cmd === 'connect') desks.delete(version)
+  return failed ? undefined : packet
 }
 
 function openDesk(version: Version): Desk {

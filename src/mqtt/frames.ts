@@ -1,8 +1,8 @@
 // One direction of a connection: finds the frames in the chunks that arrive, judges each, and says what may go on.
 
-import { claimedVersion } from './connect.ts'
+import { checkConnectHeader, claimedVersion } from './connect.ts'
 import { PacketType, type Direction } from './packet.ts'
-import { checkPublishHead, headNeed } from './publish.ts'
+import { checkPublishHead, headFault, headNeed } from './publish.ts'
 import { fault, faultOffset, type Outcome } from './rule.ts'
 import { rules } from './rules.ts'
 import { stateful, type SessionState } from './session.ts'
@@ -83,16 +83,17 @@ export class FrameStream {
     this.from = 0
     this.to = 0
     let at = 0
-    if (this.#payloadLeft > 0) {
-      at = Math.min(this.#payloadLeft, chunk.length)
-      this.#payloadLeft -= at
-      this.to = at
-    } else if (this.#held > 0) {
+    if (this.#held > 0) {
       at = this.#fill(chunk)
       if (at < 0) return at
       this.from = at
-      this.to = at
     }
+    if (this.#payloadLeft > 0) {
+      const streamed = Math.min(this.#payloadLeft, chunk.length - at)
+      this.#payloadLeft -= streamed
+      at += streamed
+    }
+    this.to = at
     while (at < chunk.length) {
       const next = this.#judge(chunk, at, chunk.length)
       if (next < 0) return next
@@ -136,6 +137,7 @@ export class FrameStream {
     if (remaining > limit) return this.#fail(fault(rules.packetTooLarge, at + 1), at)
     if (end > filled) return this.#wants(end - at, at)
     outcome = checkBody(bytes, body, end, type, session.version, this.direction)
+    if (outcome >= 0 && type === connect) outcome = checkConnectHeader(bytes, at, body)
     if (outcome < 0) {
       if (type === connect) session.claimed = claimedVersion(bytes, body, end)
       return this.#fail(outcome, at)
@@ -155,8 +157,9 @@ export class FrameStream {
     const flags = bytes[at]! & 0x0f
     const { version } = this.#session
     const head = headNeed(bytes, body, Math.min(filled, end), flags, version)
-    if (head > end) return this.#fail(fault(rules.fieldPastEnd, body), at)
+    // In this order: a head that comes in pieces outgrows the limit before its last length is known.
     if (head - body > this.#limits.control) return this.#fail(fault(rules.packetTooLarge, body), at)
+    if (head > end) return this.#fail(headFault(bytes, body, end, flags), at)
     if (head > filled) return this.#wants(head - at, at)
     const outcome = checkPublishHead(bytes, body, head, flags, version, this.direction)
     if (outcome < 0) return this.#fail(outcome, at)

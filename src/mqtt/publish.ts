@@ -37,6 +37,15 @@ export function headNeed(
   return afterTopic + 4 // a length that never ends; the check names it
 }
 
+/** Names the field of a head that does not fit into its packet: what `headNeed` asks for lies behind `end`. */
+export function headFault(bytes: Uint8Array, body: number, end: number, flags: number): Outcome {
+  if (body + 2 > end) return fault(rules.fieldPastEnd, body)
+  const topicEnd = body + 2 + uint16(bytes, body)
+  if (topicEnd > end) return fault(rules.fieldPastEnd, body)
+  const properties = topicEnd + (qosOf(flags) > 0 ? 2 : 0)
+  return properties > end ? fault(rules.fieldPastEnd, topicEnd) : fault(rules.propertyLength, properties)
+}
+
 /** Checks a whole head, which ends at `head`; returns `head` or a fault. */
 export function checkPublishHead(
   bytes: Uint8Array,
@@ -66,12 +75,25 @@ export function checkPublishHead(
   return at
 }
 
-/** Checks the flags of PUBLISH at `at`; DUP at QoS 0 has no meaning before MQTT 3.1.1, so 3.1 may set it. */
-export function checkPublishFlags(flags: number, version: Version, at: number): Outcome {
+/** Checks the flags of PUBLISH at `at`. */
+export function checkPublishFlags(
+  flags: number,
+  version: Version,
+  direction: Direction,
+  at: number,
+): Outcome {
   const qos = qosOf(flags)
   if (qos === 3) return fault(rules.publishQos, at)
-  if (qos === 0 && (flags & 0x08) !== 0 && version !== 3) return fault(rules.dupAtQos0, at)
+  if (qos === 0 && (flags & 0x08) !== 0 && !dupMayStand(version, direction)) return fault(rules.dupAtQos0, at)
   return at
+}
+
+/**
+ * DUP at QoS 0 has no meaning in MQTT 3.1, which does not forbid it. Brokers of 3.1.1, aedes among them, hand the DUP
+ * of a publisher on to subscribers at QoS 0; that is their mistake (MQTT-3.3.1-3), but no reason to cut a device off.
+ */
+function dupMayStand(version: Version, direction: Direction): boolean {
+  return version === 3 || (version === 4 && direction === 'down')
 }
 
 const topicAlias = 35

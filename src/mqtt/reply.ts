@@ -1,6 +1,7 @@
 // What a device is told when it is refused: CONNACK or DISCONNECT in its own protocol version, where there is one.
 
-import type { Version } from './packet.ts'
+import { PacketType, type Version } from './packet.ts'
+import { reasonAllowed } from './reasons.ts'
 
 /** Why a device is refused, in the terms of MQTT 5.0 reason codes (table 2-6). */
 export const Reason = {
@@ -36,15 +37,22 @@ const returnCodes: Readonly<Record<number, number>> = {
 export function refusal(version: Version, answered: boolean, reason: number): Buffer | undefined {
   if (version === 5) {
     return answered
-      ? Buffer.from([0xe0, 0x02, reason, 0x00])
-      : Buffer.from([0x20, 0x03, 0x00, connackReason(reason), 0x00])
+      ? Buffer.from([0xe0, 0x02, reasonFor(PacketType.disconnect, reason), 0x00])
+      : Buffer.from([0x20, 0x03, 0x00, reasonFor(PacketType.connack, reason), 0x00])
   }
   const code = returnCodes[reason]
   return answered || code === undefined ? undefined : Buffer.from([0x20, 0x02, 0x00, code])
 }
 
-/** CONNACK has no "shutting down" and no "keep alive timeout"; the nearest codes it has stand in. */
-function connackReason(reason: number): number {
-  if (reason === Reason.serverShuttingDown) return Reason.serverUnavailable
-  return reason === Reason.keepAliveTimeout ? Reason.unspecified : reason
+/** What stands in for a reason that CONNACK, or DISCONNECT, does not have. */
+const standIns: Readonly<Record<number, number>> = {
+  [Reason.serverShuttingDown]: Reason.serverUnavailable,
+  [Reason.serverUnavailable]: Reason.serverShuttingDown,
+  [Reason.badCredentials]: Reason.notAuthorized,
+}
+
+/** The reason itself where a packet of this type may carry it, else the nearest one it may. */
+function reasonFor(type: number, reason: number): number {
+  const near = [reason, standIns[reason] ?? Reason.unspecified]
+  return near.find((code) => reasonAllowed(code, type, 5, 'down')) ?? Reason.unspecified
 }

@@ -6,9 +6,6 @@ import { rules } from './rules.ts'
 
 const { connect, connack, pingreq, pingresp, disconnect, auth } = PacketType
 
-/** PINGREQs that may wait for an answer; a device that sends more without one is not told apart from this many. */
-const maxPings = 1024
-
 export class SessionState {
   /** Set by the device's CONNECT. */
   version: Version = 0
@@ -19,6 +16,7 @@ export class SessionState {
   /** Whether this side has said DISCONNECT. */
   deviceLeft = false
   brokerLeft = false
+  /** PINGREQs that wait for their answer. */
   #pings = 0
 
   /** Whether a packet of this type may come now; returns `at` or a fault. Changes nothing. */
@@ -28,7 +26,7 @@ export class SessionState {
 
   /** Takes note of a packet that passed every check; `bytes` and `body` point at its variable header. */
   advance(type: number, bytes: Uint8Array, body: number): void {
-    if (type === pingreq) this.#pings = Math.min(this.#pings + 1, maxPings)
+    if (type === pingreq) this.#pings += 1
     else if (type === pingresp) this.#pings -= 1
     else if (type === connack) this.connackCode = bytes[body + 1]!
     else if (type === connect)

@@ -21,12 +21,13 @@ const flagged = bits([pubrel, subscribe, unsubscribe])
 export function checkFirstByte(first: number, version: Version, direction: Direction, at: number): Outcome {
   const type = first >> 4
   const flags = first & 0x0f
-  if (type === publish) return checkPublishFlags(flags, version, at)
+  if (type === publish) return checkPublishFlags(flags, version, direction, at)
   if (type === 0 || (type === PacketType.auth && version !== 5)) return fault(rules.reservedType, at)
   const bit = 1 << type
   if (((direction === 'up' ? onlyDown : onlyUp) & bit) !== 0) return fault(rules.wrongDirection, at)
   if (direction === 'down' && type === PacketType.disconnect && version !== 5)
     return fault(rules.wrongDirection, at)
+  if (type === connect) return at // what its flags mean, the level inside tells: `checkConnectHeader`
   const wanted = (flagged & bit) === 0 ? 0 : 2
   // MQTT 3.1 lets these three carry DUP, which later versions reserve.
   const given = version === 3 && wanted === 2 ? flags & ~0x08 : flags

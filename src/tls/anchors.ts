@@ -13,6 +13,7 @@ export interface TrustAnchors {
 
 const PEM_BLOCK =
   /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]+-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g
+const PEM_BEGIN = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/g
 
 /**
  * The anchors in PEM texts, or with `'system'` those Node carries, those of NODE_EXTRA_CA_CERTS and the machine's own.
@@ -29,26 +30,25 @@ export function trustAnchors(ca: readonly string[] | 'system'): TrustAnchors {
 /** The certificates of a PEM text, in order; at least one. @throws {PulsewardError} `ca-invalid`, blame `config`. */
 export function readCertificates(pem: string): X509Certificate[] {
   const blocks = pem.match(PEM_BLOCK) ?? []
-  if (blocks.length === 0) {
+  const begun = pem.match(PEM_BEGIN)?.length ?? 0
+  if (begun === 0) {
     throw new PulsewardError('ca-invalid', 'config', 'no certificate in the file', {
       hint: 'a PEM file holds blocks that start with "-----BEGIN CERTIFICATE-----"; turn DER into PEM with "openssl x509 -inform DER"',
     })
   }
+  if (begun > blocks.length) throw broken('one of the certificates in the file has no end')
   return blocks.map((block, position) => {
     try {
       return new X509Certificate(block)
     } catch (error) {
-      throw new PulsewardError(
-        'ca-invalid',
-        'config',
-        `certificate ${position + 1} of the file is broken: ${messageOf(error)}`,
-        {
-          hint: 'copy the file again from its source; every certificate in it must be whole',
-          cause: error,
-        },
-      )
+      throw broken(`certificate ${position + 1} of the file is broken: ${messageOf(error)}`, error)
     }
   })
+}
+
+function broken(message: string, cause?: unknown): PulsewardError {
+  const hint = 'copy the file again from its source; every certificate in it must be whole'
+  return new PulsewardError('ca-invalid', 'config', message, { hint, cause })
 }
 
 /** The key under which an issuer is found: distinguished names compare without case and repeated blanks (RFC 5280, 7.1). */

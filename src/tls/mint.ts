@@ -39,6 +39,8 @@ export interface MintRequest {
   readonly notAfter: number
   /** Who signs; itself where absent. */
   readonly issuer?: Identity
+  /** What a leaf may do; `server` where absent. */
+  readonly purpose?: 'server' | 'client'
   /** Makes an authority, over so many further authorities. */
   readonly authority?: { readonly pathLength: number }
 }
@@ -53,6 +55,7 @@ const OID = {
   extendedKeyUsage: '2.5.29.37',
   alternativeNames: '2.5.29.17',
   serverAuth: '1.3.6.1.5.5.7.3.1',
+  clientAuth: '1.3.6.1.5.5.7.3.2',
   rsaSha256: '1.2.840.113549.1.1.11',
   ecdsaSha256: '1.2.840.10045.4.3.2',
 } as const
@@ -137,7 +140,13 @@ function extensions(request: MintRequest, publicKey: KeyObject, issuerKeyId: str
   if (issuerKeyId !== undefined)
     list.push(extension(OID.authorityKeyId, false, sequence(context(0, issuerKeyId))))
   if (authority === undefined)
-    list.push(extension(OID.extendedKeyUsage, false, sequence(oid(OID.serverAuth))))
+    list.push(
+      extension(
+        OID.extendedKeyUsage,
+        false,
+        sequence(oid(request.purpose === 'client' ? OID.clientAuth : OID.serverAuth)),
+      ),
+    )
   if (request.names.length > 0)
     list.push(extension(OID.alternativeNames, false, alternativeNames(request.names)))
   return list

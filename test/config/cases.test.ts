@@ -1,5 +1,4 @@
 // Golden files: a proxy.yaml, a line of dashes, and what `pulseward check` says about it.
-import { execFileSync } from 'node:child_process'
 import { createPrivateKey } from 'node:crypto'
 import { mkdtempDisposable, readFile, readdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -15,12 +14,12 @@ const cases = join(import.meta.dirname, 'cases')
 const update = process.env['UPDATE_CASES'] === '1'
 
 let directory: string
-let remove: () => Promise<void>
+let remove: () => Promise<unknown>
 
 beforeAll(async () => {
   const made = await mkdtempDisposable(join(tmpdir(), 'pulseward-cases-'))
   directory = made.path
-  remove = made.remove
+  remove = async () => await made.remove()
   const pki = await makePki()
   const [leaf, other] = await Promise.all([pki.issue(), pki.issue()])
   const locked = createPrivateKey(other.key).export({
@@ -40,7 +39,6 @@ beforeAll(async () => {
     'large.key': Buffer.alloc(1_048_577),
   }
   for (const [name, content] of Object.entries(files)) await writeFile(join(directory, name), content)
-  execFileSync('mkfifo', [join(directory, 'fifo')])
 })
 
 afterAll(async () => await remove())

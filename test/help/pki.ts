@@ -13,6 +13,8 @@ export interface IssueOptions {
   readonly expired?: boolean
   readonly notYetValid?: boolean
   readonly selfSigned?: boolean
+  /** Default `server`; `client` for mutual TLS. */
+  readonly purpose?: 'server' | 'client'
   /** Who signs instead of this PKI's CA: a rogue CA, or an intermediate. */
   readonly ca?: Identity
 }
@@ -27,7 +29,7 @@ export interface IntermediateOptions {
 
 export interface Pki {
   readonly ca: Identity
-  /** A server certificate and key; `chain` is the PEM to serve: leaf first, then `ca` where that is an intermediate. */
+  /** A server or client certificate and its key; `chain` is the PEM to serve: leaf first, then `ca` where that is an intermediate. */
   issue(options?: IssueOptions): Promise<Identity & { readonly chain: string }>
   /** An intermediate CA under this PKI's CA. */
   intermediate(options?: IntermediateOptions): Promise<Identity>
@@ -46,6 +48,7 @@ export async function makePki(commonName = 'Test CA'): Promise<Pki> {
         commonName: options.names?.[0] ?? 'localhost',
         names: options.names ?? ['localhost', '127.0.0.1', '::1'],
         key: options.key ?? 'ec',
+        purpose: options.purpose ?? 'server',
         ...validity(options),
         ...(options.selfSigned === true ? {} : { issuer }),
       })

@@ -1,0 +1,122 @@
+// The real mosquitto behind TLS, and its command line clients.
+
+import { createServer, type AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import { Child } from './child.ts'
+import { Folder } from './folder.ts'
+import type { Pki } from './pki.ts'
+import { tool } from './tools.ts'
+
+export const mosquittoTools = ['mosquitto', 'mosquitto_pub', 'mosquitto_sub']
+
+export type Version = '31' | '311' | '5'
+
+export interface MosquittoOptions {
+  readonly pki: Pki
+  /** The certificate and key it shows; a fresh one of the PKI's CA by default. */
+  readonly identity?: { readonly chain: string; readonly key: string }
+  /** PEM of the CA that clients' certificates must be from; none are asked for without. */
+  readonly clientCa?: string
+  /** Lines of mosquitto.conf. */
+  readonly more?: readonly string[]
+  /** Where it was before, to come back. */
+  readonly port?: number
+}
+
+export class Mosquitto implements AsyncDisposable {
+  readonly port: number
+  /** A listener without TLS on loopback, for clients that go past the proxy. */
+  readonly plainPort: number
+  readonly #child: Child
+  readonly #folder: Folder
+
+  private constructor(ports: readonly [number, number], child: Child, folder: Folder) {
+    ;[this.port, this.plainPort] = ports
+    this.#child = child
+    this.#folder = folder
+  }
+
+  static async start(options: MosquittoOptions): Promise<Mosquitto> {
+    const { pki, identity = await pki.issue(), clientCa, more = [] } = options
+    const port = options.port ?? (await freePort())
+    const plainPort = await freePort()
+    const folder = await Folder.make({
+      'chain.pem': identity.chain,
+      'key.pem': identity.key,
+      ...(clientCa === undefined ? {} : { 'clients.pem': clientCa }),
+    })
+    const verifies =
+      clientCa === undefined ? [] : ['require_certificate true', `cafile ${folder.at('clients.pem')}`]
+    const configuration = [
+      // As root it would become another user, who cannot read the folder; it is ignored for anybody else.
+      'user root',
+      'log_dest stderr',
+      'allow_anonymous true',
+      'max_queued_messages 0',
+      'max_inflight_messages 0',
+      'set_tcp_nodelay true',
+      ...more,
+      `listener ${plainPort} 127.0.0.1`,
+      `listener ${port} 127.0.0.1`,
+      `certfile ${folder.at('chain.pem')}`,
+      `keyfile ${folder.at('key.pem')}`,
+      ...verifies,
+    ]
+    const file = await folder.write('mosquitto.conf', `${configuration.join('\n')}\n`)
+    const child = new Child(tool('mosquitto'), ['-c', file])
+    const broker = new Mosquitto([port, plainPort], child, folder)
+    try {
+      await child.says(/mosquitto version \S+ running/)
+    } catch (error) {
+      await broker[Symbol.asyncDispose]()
+      throw error
+    }
+    return broker
+  }
+
+  get log(): string {
+    return this.#child.stderr
+  }
+
+  async kill(signal: NodeJS.Signals): Promise<void> {
+    await this.#child.kill(signal)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#child[Symbol.asyncDispose]()
+    await this.#folder[Symbol.asyncDispose]()
+  }
+}
+
+export interface ClientOptions {
+  readonly port: number
+  readonly version?: Version
+  readonly topic: string
+  readonly qos?: 0 | 1 | 2
+  /** Further arguments of the client. */
+  readonly more?: readonly string[]
+}
+
+/** `mosquitto_pub`, with the message on its standard input; `succeeds()` waits for its end. */
+export function publish({ message, ...options }: ClientOptions & { readonly message: string | Uint8Array }): Child {
+  return new Child(tool('mosquitto_pub'), [...argumentsOf(options), '-s'], { input: message })
+}
+
+/** `mosquitto_sub`, which ends after `count` messages and writes them without anything between them. */
+export function subscribe({ count, ...options }: ClientOptions & { readonly count: number }): Child {
+  return new Child(tool('mosquitto_sub'), [...argumentsOf(options), '-N', '-C', String(count)])
+}
+
+function argumentsOf({ port, version = '311', topic, qos = 0, more = [] }: ClientOptions): string[] {
+  return ['-h', '127.0.0.1', '-p', String(port), '-V', `mqttv${version}`, '-t', topic, '-q', String(qos), ...more]
+}
+
+/** A port that was free a moment ago; mosquitto takes none by itself that it would name. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}

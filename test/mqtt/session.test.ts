@@ -1,0 +1,168 @@
+import { describe, expect, test } from 'vitest'
+import { FrameStream, stopped, type FrameLimits } from '../../src/mqtt/frames.ts'
+import { PacketType } from '../../src/mqtt/packet.ts'
+import { brokenRule } from '../../src/mqtt/rules.ts'
+import { SessionState } from '../../src/mqtt/session.ts'
+import {
+  connackPacket,
+  connectPacket,
+  packet,
+  pingreqPacket,
+  pingrespPacket,
+  publishPacket,
+} from '../help/packets.ts'
+
+const limits: FrameLimits = { connect: 1024, control: 1024, publish: 1 << 20 }
+
+function openSession({ watched = 0, witness = (_type: number): boolean => true } = {}) {
+  const session = new SessionState()
+  const counts = new Float64Array(32)
+  const options = { counts, watched, witness }
+  return {
+    session,
+    counts,
+    up: new FrameStream('up', session, limits, options),
+    down: new FrameStream('down', session, limits, options),
+  }
+}
+
+describe('the session', () => {
+  test.each([3, 4, 5] as const)('learns version %i from CONNECT and the answer from CONNACK', (version) => {
+    const { session, up, down } = openSession()
+    expect(session.version).toBe(0)
+    expect(up.push(connectPacket({ version }))).toBe(0)
+    expect(session.version).toBe(version)
+    expect(session.connackCode).toBe(-1)
+    down.push(connackPacket(version, version === 5 ? 0x87 : 5))
+    expect(session.connackCode).toBe(version === 5 ? 0x87 : 5)
+  })
+
+  test.each([
+    ['5.0, bad flags', connectWith('MQTT', 5, 0x03), 5],
+    ['3.1.1, bad flags', connectWith('MQTT', 4, 0x03), 4],
+    ['3.1, no identifier', connectWith('MQIsdp', 3, 0x02), 3],
+    ['5.0, header flags', connectPacket({ version: 5 }).fill(0x11, 0, 1), 5],
+    ['a level to come', connectWith('MQTT', 6, 0x02), 0],
+    ['another name', connectWith('MQTX', 5, 0x02), 0],
+    ['no level at all', packet(0x10, 0, 4, 'MQTT'), 0],
+    ['no name at all', packet(0x10, 0), 0],
+  ])('remembers the version a broken CONNECT claimed: %s', (_, bytes, claimed) => {
+    const { session, up } = openSession()
+    expect(up.push(bytes)).toBeLessThan(0)
+    expect({ version: session.version, claimed: session.claimed }).toEqual({ version: 0, claimed })
+  })
+
+  test('knows who has left', () => {
+    const { session, up, down } = openSession()
+    up.push(connectPacket({ version: 5 }))
+    down.push(connackPacket(5))
+    up.push(packet(0xe0))
+    expect({ device: session.deviceLeft, broker: session.brokerLeft }).toEqual({ device: true, broker: false })
+    down.push(packet(0xe0))
+    expect({ device: session.deviceLeft, broker: session.brokerLeft }).toEqual({ device: true, broker: true })
+  })
+
+  test('lets every PINGREQ be answered, however many are on their way', () => {
+    const { up, down, counts } = openSession()
+    up.push(connectPacket({ version: 4 }))
+    down.push(connackPacket(4))
+    const many = 5000
+    expect(up.push(Buffer.concat(Array.from({ length: many }, () => pingreqPacket)))).toBe(0)
+    expect(down.push(Buffer.concat(Array.from({ length: many }, () => pingrespPacket)))).toBe(0)
+    expect(counts[PacketType.pingreq]).toBe(many)
+    expect(counts[16 + PacketType.pingresp]).toBe(many)
+    const outcome = down.push(pingrespPacket)
+    expect(brokenRule(outcome).id).toBe('pingresp-unasked')
+  })
+})
+
+describe('the witness', () => {
+  test('sees only what it asked for', () => {
+    const seen: number[] = []
+    const { up } = openSession({
+      watched: (1 << PacketType.connect) | (1 << PacketType.publish),
+      witness: (type) => seen.push(type) > 0,
+    })
+    up.push(
+      Buffer.concat([
+        connectPacket({ version: 4 }),
+        pingreqPacket,
+        publishPacket({ version: 4, topic: 'a' }),
+        pingreqPacket,
+      ]),
+    )
+    expect(seen).toEqual([PacketType.connect, PacketType.publish])
+  })
+
+  test('stops the stream in front of a frame, which is neither counted nor passed nor taken note of', () => {
+    const { session, up, counts } = openSession({
+      watched: 1 << PacketType.disconnect,
+      witness: () => false,
+    })
+    const before = Buffer.concat([connectPacket({ version: 4 }), pingreqPacket])
+    const chunk = Buffer.concat([before, packet(0xe0), pingreqPacket])
+    expect(up.push(chunk)).toBe(stopped)
+    expect(chunk.subarray(up.from, up.to)).toEqual(before)
+    expect(counts[PacketType.disconnect]).toBe(0)
+    expect(session.deviceLeft).toBe(false)
+  })
+
+  test('stops the stream in front of a frame that came in pieces, and of a CONNECT', () => {
+    const { session, up } = openSession({ watched: 1 << PacketType.connect, witness: () => false })
+    const connect = connectPacket({ version: 5 })
+    expect(up.push(connect.subarray(0, 7))).toBe(0)
+    expect(up.push(connect.subarray(7))).toBe(stopped)
+    expect(up.carry).toBeUndefined()
+    expect(up.to).toBe(up.from)
+    expect(session.version).toBe(0)
+  })
+
+  test('stops the stream in front of a PUBLISH whose payload is still to come', () => {
+    const { up } = openSession({ watched: 1 << PacketType.publish, witness: () => false })
+    up.push(connectPacket({ version: 4 }))
+    const message = publishPacket({ version: 4, topic: 'a', payload: Buffer.alloc(100) })
+    expect(up.push(message.subarray(0, 20))).toBe(stopped)
+    expect(up.to).toBe(0)
+    expect(up.betweenFrames).toBe(true)
+  })
+})
+
+describe('the stream', () => {
+  test('knows whether what went on ends between two frames', () => {
+    const { up } = openSession()
+    expect(up.betweenFrames).toBe(true)
+    up.push(connectPacket({ version: 4 }))
+    const message = publishPacket({ version: 4, topic: 'a', payload: Buffer.alloc(100) })
+    up.push(message.subarray(0, 3))
+    // The head is not whole: nothing of it went on.
+    expect({ between: up.betweenFrames, held: up.held }).toEqual({ between: true, held: 3 })
+    up.push(message.subarray(3, 50))
+    expect({ between: up.betweenFrames, held: up.held }).toEqual({ between: false, held: 0 })
+    up.push(message.subarray(50))
+    expect(up.betweenFrames).toBe(true)
+  })
+
+  test('hands on a held head and the payload behind it in their order', () => {
+    const { up } = openSession()
+    up.push(connectPacket({ version: 4 }))
+    const message = publishPacket({ version: 4, topic: 'a', payload: 'payload' })
+    const chunk = Buffer.concat([message.subarray(2), pingreqPacket])
+    up.push(message.subarray(0, 2))
+    expect(up.push(chunk)).toBe(0)
+    expect(up.carry).toEqual(message.subarray(0, 5))
+    expect(chunk.subarray(up.from, up.to).toString('latin1')).toBe('payload\xc0\x00')
+  })
+
+  test('takes an empty chunk for what it is', () => {
+    const { up } = openSession()
+    expect(up.push(Buffer.alloc(0))).toBe(0)
+    up.push(connectPacket({ version: 4 }).subarray(0, 5))
+    expect(up.push(Buffer.alloc(0))).toBe(0)
+    expect({ held: up.held, from: up.from, to: up.to }).toEqual({ held: 5, from: 0, to: 0 })
+  })
+})
+
+/** A CONNECT with an empty client identifier, and a property block where the level has one. */
+function connectWith(name: string, level: number, flags: number): Buffer {
+  return packet(0x10, 0, name.length, name, level, flags, 0, 60, ...(level === 5 ? [0] : []), 0, 0)
+}
