@@ -5,7 +5,8 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { isatty } from 'node:tty'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const wanted = 26
 const here = dirname(fileURLToPath(import.meta.url))
@@ -13,11 +14,10 @@ const compiled = join(here, '../dist/main.js')
 const sources = join(here, '../src/main.ts')
 // The checkout runs its sources; only the published package, which has none, runs what was compiled from them.
 const main = existsSync(sources) ? sources : compiled
-const argv = process.argv.slice(2)
 
 if (Number(process.versions.node.split('.')[0]) >= wanted) {
   process.argv[1] = main
-  await import(main)
+  await import(pathToFileURL(main).href)
 } else {
   handOver(findNode())
 }
@@ -25,34 +25,37 @@ if (Number(process.versions.node.split('.')[0]) >= wanted) {
 /** The Node that came along as a package for this platform. */
 function findNode() {
   const require = createRequire(import.meta.url)
-  const names = [`node-${process.platform}-${process.arch}`, `node-bin-${process.platform}-${process.arch}`]
-  for (const name of names) {
+  const platform = `${process.platform}-${process.arch}`
+  for (const name of [`node-${platform}`, `node-bin-${platform}`]) {
     try {
       return join(dirname(require.resolve(`${name}/package.json`)), 'bin/node')
     } catch {
       // Not installed; the next may be.
     }
   }
-  console.error(
-    `pulseward: Node ${process.versions.node} is too old, and there is no package of Node ${wanted} here`,
+  giveUp(
+    `Node ${process.versions.node} is too old, and there is no package of Node ${wanted} here`,
+    `install Node ${wanted} or newer, or install again with optional dependencies`,
   )
-  console.error(`hint: install Node ${wanted} or newer, or install again with optional dependencies`)
-  process.exit(1)
 }
 
+/** Stays as the parent of the real thing: signals go down, the exit status comes up. */
 function handOver(node) {
-  if (typeof process.execve === 'function') process.execve(node, [node, main, ...argv])
-  const child = spawn(node, [main, ...argv], { stdio: 'inherit' })
+  const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: 'inherit' })
+  child.on('error', (error) => giveUp(`cannot start "${node}": ${error.message}`, 'install again'))
   for (const signal of ['SIGHUP', 'SIGTERM']) process.on(signal, () => child.kill(signal))
-  // Ctrl-C reaches the child by itself, through the terminal's process group; here it only must not end the launcher.
-  process.on('SIGINT', () => process.stdin.isTTY || child.kill('SIGINT'))
-  child.on('error', (error) => {
-    console.error(`pulseward: cannot start "${node}": ${error.message}`)
-    process.exit(1)
-  })
+  // Ctrl-C reaches the child by itself, through the terminal's process group; told twice, it would stop at once.
+  const atTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor))
+  process.on('SIGINT', () => atTerminal || child.kill('SIGINT'))
   child.on('exit', (code, signal) => {
     if (signal === null) process.exit(code ?? 1)
+    // Ends as the child did, so that a shell or a supervisor sees the same.
     process.removeAllListeners(signal)
     process.kill(process.pid, signal)
   })
+}
+
+function giveUp(message, hint) {
+  process.stderr.write(`pulseward: ${message}\nhint: ${hint}\n`)
+  process.exit(1)
 }

@@ -16,6 +16,7 @@ import { Listener } from './net/listener.ts'
 import { LineLimiter } from './observe/limit.ts'
 import { limitLog, type RootLog } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
+import { readUsage } from './observe/process.ts'
 import { Arrival } from './proxy/arrival.ts'
 import { Canary } from './proxy/canary.ts'
 import type { Connection, Hub, ListenerPlan } from './proxy/hub.ts'
@@ -81,6 +82,7 @@ export class App implements AsyncDisposable {
     }
     app.#renewal = setInterval(() => app.#renew(), renewalCheck).unref()
     void app.#canary.look()
+    await app.#countDescriptors()
     return app
   }
 
@@ -163,6 +165,7 @@ export class App implements AsyncDisposable {
       log.warn({ warning: formatDiagnostic(warning) }, 'configuration warning')
     const version = (this.#snapshot?.version ?? 0) + 1
     const snapshot = await compile(loaded, version, () => this.#openAuthority(loaded))
+    for (const warning of snapshot.warnings) log.warn({ warning }, 'certificates for devices')
     const upstreams = await this.#prepareUpstreams(snapshot)
     const { ports, fresh } = await this.#preparePorts(snapshot, upstreams)
     try {
@@ -261,6 +264,11 @@ export class App implements AsyncDisposable {
 
   #accept(port: Port | undefined, socket: Socket, address: string): void {
     if (port === undefined) return void socket.destroy()
+    if (this.#draining) {
+      this.#options.metrics.arrived(port.hub.plan.name, 'draining')
+      port.listener.release(address)
+      return void socket.destroy()
+    }
     this.#options.metrics.arrived(port.hub.plan.name, 'accepted')
     void new Arrival(socket, address, port.hub)
   }
@@ -327,10 +335,29 @@ export class App implements AsyncDisposable {
     this.#watch = watchConfig(path, () => void this.reload('file changed'), { files: loaded.files })
   }
 
+  /** Two descriptors a connection: better told at the start than found out under load. */
+  async #countDescriptors(): Promise<void> {
+    const { maxFiles } = await readUsage()
+    const connections = this.snapshot.config.listeners.reduce(
+      (sum, { limits }) => sum + limits.connections,
+      0,
+    )
+    const wanted = connections * 2 + spareDescriptors
+    if (maxFiles === undefined || maxFiles >= wanted) return
+    const hint = `raise LimitNOFILE or "ulimit -n" to ${wanted}, or lower limits.connections`
+    this.#options.log.warn(
+      { descriptors: maxFiles, wanted, hint },
+      'too few file descriptors for limits.connections',
+    )
+  }
+
   #renew(): void {
     if (this.snapshot.renewAt < Date.now()) void this.reload('certificates for devices are due')
   }
 }
+
+/** Descriptors the proxy needs besides two a connection: ports, files, the admin's connections, handshakes under way. */
+const spareDescriptors = 256
 
 function portKey({ config }: ListenerSettings): string {
   const { host, port } = config.bind

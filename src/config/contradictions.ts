@@ -67,14 +67,6 @@ function unknownUpstream({ path, value }: Part<ListenerConfig>, names: readonly 
 
 function doubtfulListener({ path, value, given }: Part<ListenerConfig>): Problem[] {
   const problems: Problem[] = []
-  if (value.limits.maxConnectPacket > value.limits.maxPacket) {
-    problems.push({
-      path: [...path, 'limits'],
-      message: 'maxConnectPacket is larger than maxPacket',
-      hint: 'lower the one or raise the other',
-      atKey: true,
-    })
-  }
   if (new Set(value.accept).size < value.accept.length) {
     problems.push({ path: [...path, 'accept'], message: 'names one protocol twice' })
   }

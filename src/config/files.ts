@@ -1,10 +1,11 @@
 // The files proxy.yaml names: whether they can be read and hold what they should.
-import { X509Certificate, createPrivateKey } from 'node:crypto'
+import { createPrivateKey } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import type { Stats } from 'node:fs'
 import { resolve } from 'node:path'
 import { PulsewardError } from '../errors.ts'
+import { readCertificates } from '../tls/anchors.ts'
 import type { Problem } from './diagnostics.ts'
 import type { Parts } from './parts.ts'
 import type { KeyPair } from './schema.ts'
@@ -56,7 +57,7 @@ export function checkFiles(parts: Parts, directory: string): Problem[] {
     }
   }
   const checkPair = (path: Path, { cert, key }: KeyPair) => {
-    const certificates = check([...path, 'cert'], () => readCertificates(resolve(directory, cert)))
+    const certificates = check([...path, 'cert'], () => readCertificates(readText(resolve(directory, cert))))
     const privateKey = check([...path, 'key'], () => readKey(resolve(directory, key)))
     const leaf = certificates?.[0]
     if (leaf === undefined || privateKey === undefined || leaf.checkPrivateKey(privateKey)) return
@@ -70,29 +71,15 @@ export function checkFiles(parts: Parts, directory: string): Problem[] {
   for (const { path, value } of parts.upstreams) {
     const { ca, clientCertificate } = value.tls
     for (const [index, file] of ca === 'system' ? [] : ca.entries()) {
-      check([...path, 'tls', 'ca', index], () => readCertificates(resolve(directory, file)))
+      check([...path, 'tls', 'ca', index], () => readCertificates(readText(resolve(directory, file))))
     }
     if (clientCertificate !== undefined) checkPair([...path, 'tls', 'clientCertificate'], clientCertificate)
   }
   return problems
 }
 
-function readCertificates(file: string): X509Certificate[] {
-  const text = readBounded(file).toString('latin1')
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
-  if (blocks.length === 0) {
-    const hint = text.includes('PRIVATE KEY')
-      ? 'it holds a private key'
-      : 'PEM begins "-----BEGIN CERTIFICATE-----"'
-    throw unreadable('the file holds no certificate in PEM', undefined, hint)
-  }
-  return blocks.map((block, index) => {
-    try {
-      return new X509Certificate(block)
-    } catch (cause) {
-      throw unreadable(`certificate ${index + 1} of ${blocks.length} in the file is damaged`, cause)
-    }
-  })
+function readText(file: string): string {
+  return readBounded(file).toString('latin1')
 }
 
 function readKey(file: string): KeyObject {

@@ -1,7 +1,6 @@
 // One proxy.yaml, compiled: certificates loaded, trust settled, detectors made; frozen, and replaced as a whole.
 
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import type { SecureContext } from 'node:tls'
 import type { Detector } from '../detect/detector.ts'
 import { createDetector } from '../detect/registry.ts'
@@ -11,6 +10,7 @@ import type { Policy } from '../policy/decide.ts'
 import type { Authority } from '../tls/authority.ts'
 import { brokerContext, deviceContext, type BrokerContext } from '../tls/contexts.ts'
 import { trustSettings, type TrustSettings } from '../tls/trust.ts'
+import { readBounded } from './files.ts'
 import type { Loaded } from './load.ts'
 import type { Config, ListenerConfig, UpstreamConfig } from './schema.ts'
 
@@ -50,6 +50,8 @@ export interface Snapshot {
   readonly files: readonly string[]
   /** When the certificates minted for devices have to be made anew, in milliseconds since 1970; Infinity if none are. */
   readonly renewAt: number
+  /** What an administrator should know of the certificates minted for devices. */
+  readonly warnings: readonly string[]
 }
 
 /** @throws {PulsewardError} where a file named in proxy.yaml is not what it should be. */
@@ -60,9 +62,13 @@ export async function compile(
 ): Promise<Snapshot> {
   const listeners: ListenerSettings[] = []
   let renewAt = Infinity
+  const warnings: string[] = []
   for (const listener of config.listeners) {
     const shown = await identity(listener, authority)
-    if (shown !== undefined) renewAt = Math.min(renewAt, shown.renewAt)
+    if (shown !== undefined) {
+      renewAt = Math.min(renewAt, shown.renewAt)
+      warnings.push(...shown.warnings)
+    }
     listeners.push({
       config: listener,
       deviceContext: shown && deviceContext({ ...shown, minVersion: listener.tls.minVersion }).context,
@@ -79,6 +85,7 @@ export async function compile(
     detectors: detectorsOf(config),
     files,
     renewAt,
+    warnings,
   })
 }
 
@@ -86,6 +93,7 @@ interface Shown {
   readonly cert: readonly string[]
   readonly key: readonly string[]
   readonly renewAt: number
+  readonly warnings: readonly string[]
 }
 
 async function identity(
@@ -94,10 +102,15 @@ async function identity(
 ): Promise<Shown | undefined> {
   if (!accept.includes('mqtts')) return undefined
   if (tls.certificate !== 'auto') {
-    return { cert: [read(tls.certificate.cert)], key: [read(tls.certificate.key)], renewAt: Infinity }
+    return {
+      cert: [read(tls.certificate.cert)],
+      key: [read(tls.certificate.key)],
+      renewAt: Infinity,
+      warnings: [],
+    }
   }
-  const { rsa, ec, renewAt } = await (await authority()).leaves(tls.names)
-  return { cert: [ec.cert, rsa.cert], key: [ec.key, rsa.key], renewAt }
+  const { rsa, ec, renewAt, warnings } = await (await authority()).leaves(tls.names)
+  return { cert: [ec.cert, rsa.cert], key: [ec.key, rsa.key], renewAt, warnings }
 }
 
 function frameLimits({ limits }: ListenerConfig): FrameLimits {
@@ -133,5 +146,5 @@ function detectorsOf(config: Config): (Detector[] | undefined)[] {
 }
 
 function read(path: string): string {
-  return readFileSync(path, 'utf8')
+  return readBounded(path).toString('utf8')
 }

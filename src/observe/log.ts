@@ -35,6 +35,10 @@ interface LogOptions {
 /** Lines that wait for a slow reader; beyond it they are dropped and counted rather than heaped up. */
 const WAITING_BYTES = 8 * 1024 * 1024
 
+/** Lines go out together once there is this much of them, or this many milliseconds have passed. */
+const BATCH_BYTES = 4096
+const FLUSH_EVERY = 200
+
 export function createLog({ level, destination, onDrop = () => undefined }: LogOptions): RootLog {
   const writer = pino(
     {
@@ -90,7 +94,13 @@ export function limitLog(
 
 /** Asynchronous, so that a reader that stopped reading never stops the proxy; flushed by pino when the process exits. */
 function standardOutput(onDrop: () => void): DestinationStream {
-  const stream = pino.destination({ dest: 1, sync: false, maxLength: WAITING_BYTES })
+  const stream = pino.destination({
+    dest: 1,
+    sync: false,
+    maxLength: WAITING_BYTES,
+    minLength: BATCH_BYTES,
+    periodicFlush: FLUSH_EVERY,
+  })
   stream.on('drop', onDrop)
   return stream
 }

@@ -1,6 +1,6 @@
 // One TLS handshake with one server of an upstream, within its deadlines; nothing is written and nothing is judged.
 
-import { connect, type TLSSocket } from 'node:tls'
+import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
 import { brokerOptions, type BrokerContext } from '../tls/contexts.ts'
 
 export interface DialOptions {
@@ -46,6 +46,8 @@ export function dial({
   const options = { ...brokerOptions(context, name), host, port, allowHalfOpen: true }
   const socket = connect(session === undefined ? options : { ...options, session })
   socket.setNoDelay(true)
+  // Node converts the whole chain for a name check that ours replaces: a seventh of all a handshake costs us.
+  socket.getPeerCertificate = noCertificate
   let connectedAt = 0
   const fail = (error: Error): void => {
     clearTimeout(timer)
@@ -71,4 +73,9 @@ export function dial({
     resolve({ socket, seconds: (performance.now() - connectedAt) / 1000 })
   })
   return promise
+}
+
+/** Stands in for `TLSSocket.getPeerCertificate`, whose answer nobody reads: `describe` takes the certificates as they are. */
+function noCertificate(): DetailedPeerCertificate {
+  return {} as DetailedPeerCertificate
 }

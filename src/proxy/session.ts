@@ -165,7 +165,9 @@ export class Session implements Connection, PumpOwner, Swept {
     // come a bad frame, and then the broker never hears of this device.
     this.#phase = 'dial'
     this.#device.pause()
-    queueMicrotask(() => void this.#dial())
+    queueMicrotask(() => {
+      this.#dial().catch((error: unknown) => this.crashed(this.#up, error))
+    })
   }
 
   broken(pump: Pump, outcome: Outcome): void {
@@ -192,7 +194,7 @@ export class Session implements Connection, PumpOwner, Swept {
     if (this.#state.connackCode < 0) return this.#unanswered()
     this.#because('broker-closed')
     this.#halfClosed = true
-    this.#device.end()
+    endWith(this.#device)
   }
 
   crashed(_pump: Pump, error: unknown): void {
@@ -207,8 +209,8 @@ export class Session implements Connection, PumpOwner, Swept {
     if (this.#phase === 'connect') {
       this.#phase = 'closing'
       this.#closingSince = this.#hub.sweep.now
-      this.#device.end()
-    } else this.#broker?.end()
+      endWith(this.#device)
+    } else endWith(this.#broker)
   }
 
   /** The broker closed without CONNACK: it refused our certificate, or what it makes of this CONNECT. */
@@ -256,7 +258,7 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#hub.log.info({ ...this.#identity(), server, tls }, 'session opened')
     this.#down = new Pump(this.#stream('down'), socket, this)
     this.#up.open(socket)
-    if (this.#deviceGone || this.#up.done) socket.end()
+    if (this.#deviceGone || this.#up.done) endWith(socket)
     if (this.#deviceGone) socket.resume()
     else this.#down.open(this.#device)
   }
@@ -299,7 +301,7 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#device.on('data', (chunk: Buffer) => this.#linger(chunk))
     endWith(this.#device, packet)
     this.#device.resume()
-    this.#broker?.end()
+    endWith(this.#broker)
     this.#broker?.resume()
     if (this.#deviceGone && this.#brokerGone) this.#finish()
   }
@@ -345,8 +347,8 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#halfClosed = true
     if (leg === 'broker' && this.#state.connackCode < 0 && !this.#deviceGone) this.#unanswered()
     if (this.#phase === 'connect') this.#phase = 'closing'
-    if (leg === 'device') this.#broker?.end()
-    else this.#device.end()
+    if (leg === 'device') endWith(this.#broker)
+    else endWith(this.#device)
     this.#broker?.resume()
     this.#device.resume()
     if (this.#deviceGone && this.#brokerGone && this.#phase !== 'dial') this.#finish()
@@ -360,10 +362,16 @@ export class Session implements Connection, PumpOwner, Swept {
       metrics.sessionClosed(plan.name, this.#transport)
       const seconds = Math.round(performance.now() - this.#openedAt) / 1000
       const bytes = { up: this.#bytesUp, down: this.#bytesDown }
-      log.info(
-        { ...this.#identity(), server: this.#server, reason: this.#reason, bytes, seconds },
-        'session closed',
-      )
+      const connack = this.#state.connackCode
+      const fields = {
+        ...this.#identity(),
+        server: this.#server,
+        reason: this.#reason,
+        connack,
+        bytes,
+        seconds,
+      }
+      log.info(fields, 'session closed')
     }
     this.#hub.closed(this, this.#address)
   }
@@ -387,7 +395,9 @@ export class Session implements Connection, PumpOwner, Swept {
   }
 }
 
-function endWith(socket: Socket, packet: Buffer | undefined): void {
+/** Ends our side of a leg, once; a stream asked twice makes an error with a stack trace for nobody. */
+function endWith(socket: Socket | undefined, packet?: Buffer): void {
+  if (socket === undefined || socket.writableEnded || socket.destroyed) return
   if (packet === undefined) socket.end()
   else socket.end(packet)
 }

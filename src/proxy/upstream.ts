@@ -43,7 +43,7 @@ interface Server extends ServerState {
 const downTime = 5000
 /** Handshakes that failed because somebody offers less than was asked for: an old broker, or one in the middle. */
 const weaker: ReadonlySet<string> = new Set(['downgraded', 'group-refused', 'not-tls'])
-/** A session ticket is used for this long after the handshake it came from; then the whole chain is shown again. */
+/** Sessions are resumed for this long after the full handshake they began with; then the chain is shown again. */
 const ticketTime = 3_600_000
 
 export class Upstream {
@@ -142,10 +142,11 @@ export class Upstream {
     const ticket =
       fresh || server.ticket === undefined || server.ticket.until < Date.now() ? undefined : server.ticket
     let verdict: Verdict | undefined
+    let until = 0
     let early: Buffer | undefined
     const onTicket = (session: Buffer): void => {
       if (verdict === undefined) early = session
-      else if (verdict.verdict === 'trusted') this.#keepTicket(server, session, verdict)
+      else if (verdict.verdict === 'trusted') server.ticket = { session, verdict, until }
     }
     let dialled: Dialled
     try {
@@ -170,16 +171,13 @@ export class Upstream {
       socket.destroy()
       return this.#distrust(server, verdict)
     }
-    if (early !== undefined) this.#keepTicket(server, early, verdict)
+    // However often it is renewed, a session ends an hour after the handshake that showed the certificates.
+    until = (facts.resumed ? ticket?.until : undefined) ?? facts.at + ticketTime
+    if (early !== undefined) server.ticket = { session: early, verdict, until }
     server.downUntil = 0
     const notAfter = verdict.path.map((certificate) => certificate.validToDate.getTime())
     this.#metrics.trusted(this.plan.name, server.server, notAfter)
     return { socket, server: server.server, facts }
-  }
-
-  #keepTicket(server: Server, session: Buffer, verdict: Verdict): void {
-    const until = server.ticket?.verdict === verdict ? server.ticket.until : Date.now() + ticketTime
-    server.ticket = { session, verdict, until }
   }
 
   #notReached(server: Server, error: unknown): string {

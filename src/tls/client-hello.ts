@@ -27,7 +27,7 @@ export interface ClientHello {
 }
 
 /** Why bytes are no ClientHello; bounded, fit for a metric label. */
-export type ClientHelloError = 'not-handshake' | 'bad-record' | 'not-client-hello' | 'too-large' | 'malformed'
+type ClientHelloError = 'not-handshake' | 'bad-record' | 'not-client-hello' | 'too-large' | 'malformed'
 
 export type ClientHelloResult =
   | 'more'

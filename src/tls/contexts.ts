@@ -1,5 +1,6 @@
 // TLS contexts of both legs: what devices are shown and allowed, and what a broker is offered and checked against.
-import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { constants, createPrivateKey } from 'node:crypto'
+import type { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import type { ConnectionOptions, SecureContext, SecureContextOptions } from 'node:tls'
@@ -65,6 +66,7 @@ export function deviceContext({ cert, key, minVersion }: DeviceTls): DeviceConte
     ecdhCurve: SERVED_GROUPS,
     honorCipherOrder: true,
     sessionIdContext: 'pulseward-devices',
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION, // a cheap way to wear out a server (CVE-2011-1473)
   })
   return { context, leaves }
 }
@@ -82,6 +84,8 @@ export function brokerContext({ ca, minVersion, postQuantum, clientCertificate }
     minVersion,
     ciphers: BROKERS,
     ecdhCurve: offeredGroups(postQuantum),
+    // In TLS 1.2 a renegotiation could bring another certificate after the verdict.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     ...clientCertificate,
   })
   return { context, anchors, clientCertificate: own }

@@ -20,7 +20,7 @@ export const FAILURES = [
   'other',
 ] as const
 
-export type FailureReason = (typeof FAILURES)[number]
+type FailureReason = (typeof FAILURES)[number]
 
 export interface Failure {
   readonly reason: FailureReason

@@ -1,12 +1,9 @@
-// A handshake with a broker as plain facts: what its socket shows when it succeeded, why it did not when it failed.
+// A handshake with a broker as plain facts, read off the socket once it is done.
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import { groupName } from './groups.ts'
 import { MAX_SERVED } from './path.ts'
 import type { HandshakeFacts, Verdict } from './verdict.ts'
-
-export { explainFailure } from './failure.ts'
-export type { Failure, FailureReason } from './failure.ts'
 
 export interface Occasion {
   /** The host name or IP address the broker has to prove. */

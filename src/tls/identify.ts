@@ -43,7 +43,7 @@ export function isInDate(path: readonly X509Certificate[], at: number): boolean 
 }
 
 /** Whether a host name or address is among those a leaf is for; its common name does not count (RFC 9525, 2). */
-export function carriesName(leaf: X509Certificate, name: string): boolean {
+function carriesName(leaf: X509Certificate, name: string): boolean {
   if (isIP(name) > 0) return leaf.checkIP(name) !== undefined
   // To OpenSSL a leading dot asks for any name below that domain.
   if (name === '' || name.startsWith('.')) return false

@@ -230,8 +230,8 @@ function extension(type: string, critical: boolean, value: Asn1): Asn1 {
   return critical ? sequence(oid(type), TRUE, content) : sequence(oid(type), content)
 }
 
-function sequence(...members: Asn1[]): Asn1 {
-  return create(Class.UNIVERSAL, Type.SEQUENCE, true, members)
+function sequence(...values: Asn1[]): Asn1 {
+  return create(Class.UNIVERSAL, Type.SEQUENCE, true, values)
 }
 
 function tagged(tag: number, member: Asn1): Asn1 {

@@ -68,7 +68,7 @@ export async function setAside(path: string, now: number): Promise<string | unde
   }
 }
 
-export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
+function hasCode(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && 'code' in error && codes.some((code) => code === error.code)
 }
 

@@ -15,7 +15,7 @@ export const VERDICTS = [
   'trusted',
 ] as const
 
-export type VerdictKind = (typeof VERDICTS)[number]
+type VerdictKind = (typeof VERDICTS)[number]
 
 /** What was seen of one finished handshake; gathered by `describe` in handshake.ts. */
 export interface HandshakeFacts {

@@ -1,8 +1,5 @@
 // Preloaded into a proxy under test: collects all garbage on SIGUSR2, so that what is left is what is held.
 
-import { setFlagsFromString } from 'node:v8'
-
-setFlagsFromString('--expose-gc')
 process.on('SIGUSR2', () => {
   globalThis.gc?.()
   process.stderr.write('garbage collected\n')

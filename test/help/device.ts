@@ -10,14 +10,16 @@ import { soon } from './wait.ts'
 export class Device extends Peer {
   /** Connects in plaintext and without Nagle's algorithm, so that every `send` is a segment of its own. */
   static async connect(port: number, host = '127.0.0.1'): Promise<Device> {
-    const socket = connectPlain({ host, port, noDelay: true, allowHalfOpen: true })
+    const socket = connectPlain({ host, port, allowHalfOpen: true })
+    socket.setNoDelay(true)
     await soon('a connection', once(socket, 'connect'))
     return new Device(socket)
   }
 
   /** Connects and shakes hands; rejects with node's error where there is no handshake. */
   static async connectTls(port: number, options: ConnectionOptions): Promise<Device & { socket: TLSSocket }> {
-    const socket = connectTls({ host: '127.0.0.1', port, allowHalfOpen: true, ...options })
+    const half = { allowHalfOpen: true, ...options }
+    const socket = connectTls({ host: '127.0.0.1', port, ...half })
     socket.setNoDelay(true)
     await soon('a TLS handshake', once(socket, 'secureConnect'))
     return new Device(socket) as Device & { socket: TLSSocket }
@@ -31,7 +33,10 @@ export class Device extends Peer {
   }
 
   /** CONNECT, and the wait for its acceptance. */
-  async hello({ version = 4, ...shape }: Partial<ConnectShape> = {}, ...more: readonly Bytes[]): Promise<void> {
+  async hello(
+    { version = 4, ...shape }: Partial<ConnectShape> = {},
+    ...more: readonly Bytes[]
+  ): Promise<void> {
     await this.send(connectPacket({ version, ...shape }), ...more)
     const received = await this.bytes(4)
     if (received[0] !== 0x20 || received[3] !== 0) {

@@ -123,7 +123,7 @@ export function chunksOf(...sizes: readonly number[]): (bytes: Buffer) => Buffer
   return (bytes) => {
     const chunks: Buffer[] = []
     let turn = 0
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const size = Math.max(1, sizes[turn++ % sizes.length] ?? 1)
       chunks.push(bytes.subarray(at, at + size))
       at += size

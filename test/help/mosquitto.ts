@@ -95,20 +95,48 @@ export interface ClientOptions {
   readonly qos?: 0 | 1 | 2
   /** Further arguments of the client. */
   readonly more?: readonly string[]
+  /** Instead of the environment of the test. */
+  readonly env?: NodeJS.ProcessEnv
 }
 
 /** `mosquitto_pub`, with the message on its standard input; `succeeds()` waits for its end. */
-export function publish({ message, ...options }: ClientOptions & { readonly message: string | Uint8Array }): Child {
-  return new Child(tool('mosquitto_pub'), [...argumentsOf(options), '-s'], { input: message })
+export function publish({
+  message,
+  ...options
+}: ClientOptions & { readonly message: string | Uint8Array }): Child {
+  return new Child(tool('mosquitto_pub'), [...argumentsOf(options), '-s'], {
+    input: message,
+    ...envOf(options),
+  })
 }
 
 /** `mosquitto_sub`, which ends after `count` messages and writes them without anything between them. */
 export function subscribe({ count, ...options }: ClientOptions & { readonly count: number }): Child {
-  return new Child(tool('mosquitto_sub'), [...argumentsOf(options), '-N', '-C', String(count)])
+  return new Child(
+    tool('mosquitto_sub'),
+    [...argumentsOf(options), '-N', '-C', String(count)],
+    envOf(options),
+  )
+}
+
+function envOf({ env }: ClientOptions): { env?: NodeJS.ProcessEnv } {
+  return env === undefined ? {} : { env }
 }
 
 function argumentsOf({ port, version = '311', topic, qos = 0, more = [] }: ClientOptions): string[] {
-  return ['-h', '127.0.0.1', '-p', String(port), '-V', `mqttv${version}`, '-t', topic, '-q', String(qos), ...more]
+  return [
+    '-h',
+    '127.0.0.1',
+    '-p',
+    String(port),
+    '-V',
+    `mqttv${version}`,
+    '-t',
+    topic,
+    '-q',
+    String(qos),
+    ...more,
+  ]
 }
 
 /** A port that was free a moment ago; mosquitto takes none by itself that it would name. */

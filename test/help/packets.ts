@@ -92,7 +92,11 @@ export function connectPacket(shape: ConnectShape): Buffer {
   )
 }
 
-export function connackPacket(version: Level, code = 0, { sessionPresent = false, properties = '' as Part } = {}) {
+export function connackPacket(
+  version: Level,
+  code = 0,
+  { sessionPresent = false, properties = '' }: { sessionPresent?: boolean; properties?: Part } = {},
+): Buffer {
   return packet(0x20, sessionPresent ? 1 : 0, code, version === 5 ? block(properties) : '')
 }
 

@@ -46,10 +46,7 @@ export class Peer implements AsyncDisposable {
   /** Resolves when the kernel has the bytes. */
   async send(...parts: readonly Bytes[]): Promise<void> {
     const bytes = Buffer.concat(parts.map(toBytes))
-    await soon(
-      'a write taken',
-      new Promise<void>((resolve) => this.socket.write(bytes, () => resolve())),
-    )
+    await soon('a write taken', new Promise<void>((resolve) => this.socket.write(bytes, () => resolve())))
   }
 
   /** Closes this end's half, after these bytes. */

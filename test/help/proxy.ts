@@ -36,13 +36,17 @@ export interface ProxyOptions {
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const gcHook = new URL('./collect-garbage.ts', import.meta.url).href
 
-/** One listener "ward" on a free port in front of one upstream "hospital". */
+/**
+ * One listener "ward" on a free port in front of one upstream "hospital". It takes plaintext only unless told
+ * otherwise: minting RSA keys for devices that speak TLS is the slowest part of a start.
+ */
 export function ward({ brokers, ca = 'ca.pem', listener, limits, tls, timeouts, more }: WardOptions): object {
   return {
     listeners: [
       {
         name: 'ward',
         bind: '127.0.0.1:0',
+        accept: ['mqtt'],
         upstream: 'hospital',
         limits: { perAddress: 1000, halfClose: '20s', ...limits },
         ...listener,
@@ -91,7 +95,13 @@ export class Proxy implements AsyncDisposable {
   }
 
   /** Starts it and waits for nothing, for those that are meant to fail. */
-  static async launch({ config, files = {}, env = {}, wrapper = [], exposeGc }: ProxyOptions): Promise<Proxy> {
+  static async launch({
+    config,
+    files = {},
+    env = {},
+    wrapper = [],
+    exposeGc,
+  }: ProxyOptions): Promise<Proxy> {
     const folder = await Folder.make({ ...files, 'proxy.yaml': JSON.stringify(config, undefined, 2) })
     const gc = exposeGc === true ? ['--expose-gc', '--import', gcHook] : []
     const node = [process.execPath, ...gc, main, 'run', '-c', folder.at('proxy.yaml')]
@@ -239,7 +249,8 @@ export class Proxy implements AsyncDisposable {
       if (this.#child.running) this.signal('SIGTERM')
       const { code, signal } = await soon(() => `the proxy stop: ${this.#tail()}`, this.ended)
       if (this.#expectedCode === undefined) return
-      if (code !== this.#expectedCode) throw new Error(`the proxy ended with ${code ?? signal}: ${this.#tail()}`)
+      if (code !== this.#expectedCode)
+        throw new Error(`the proxy ended with ${code ?? signal}: ${this.#tail()}`)
       if (this.output.includes('a defect')) throw new Error(`the proxy found a defect: ${this.#tail()}`)
     } finally {
       await this.#child[Symbol.asyncDispose]()

@@ -55,7 +55,7 @@ export function parseVectors(text: string, rule: string): Vector[] {
   return vectors
 }
 
-const known = [
+const known = new Set([
   'version',
   'direction',
   'expect',
@@ -65,7 +65,7 @@ const known = [
   'handshake',
   'before-up',
   'before-down',
-]
+])
 
 function parseVector(lines: readonly string[], rule: string, start: number): Vector[] {
   const from = lines.findIndex((line) => line !== '')
@@ -75,7 +75,7 @@ function parseVector(lines: readonly string[], rule: string, start: number): Vec
   const before: Step[] = []
   for (const line of lines.slice(from, gap < 0 ? undefined : gap)) {
     const [, key = '', value = ''] = /^([a-z-]+): *(.*)$/.exec(line) ?? []
-    if (!known.includes(key)) throw new Error(`${name}: not a header: "${line}"`)
+    if (!known.has(key)) throw new Error(`${name}: not a header: "${line}"`)
     if (key === 'before-up') before.push({ direction: 'up', bytes: parseBytes(value, name) })
     else if (key === 'before-down') before.push({ direction: 'down', bytes: parseBytes(value, name) })
     else if (headers.has(key)) throw new Error(`${name}: header twice: "${key}"`)

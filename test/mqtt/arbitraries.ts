@@ -23,7 +23,7 @@ import {
 } from '../help/packets.ts'
 
 /** A packet and what a reader must find in it, in the names of mqtt-packet. */
-export interface Specimen extends Step {
+interface Specimen extends Step {
   readonly fields: Readonly<Record<string, unknown>>
 }
 
@@ -78,7 +78,7 @@ export function mutate(steps: readonly Step[], mutations: readonly Mutation[]): 
       broken[index] = { direction: side, bytes: fresh }
     }
     if (kind === 'set') put(bytes(before, value, after))
-    else if (kind === 'flip') put(bytes(before, here ^ (1 << value % 8), after))
+    else if (kind === 'flip') put(bytes(before, here ^ (1 << (value % 8)), after))
     else if (kind === 'insert') put(bytes(before, value, here, after))
     else if (kind === 'remove') put(bytes(before, after))
     else if (kind === 'truncate') put(bytes(before))
@@ -103,11 +103,7 @@ const filter = fc
   .map(([levels, all]) => (all ? [...levels, '#'] : levels).join('/'))
   .filter((one) => one !== '')
 
-function specimen(
-  direction: Direction,
-  bytes8: Buffer,
-  fields: Readonly<Record<string, unknown>>,
-): Specimen {
+function specimen(direction: Direction, bytes8: Buffer, fields: Readonly<Record<string, unknown>>): Specimen {
   return { direction, bytes: bytes8, fields }
 }
 
@@ -210,7 +206,8 @@ function answer(version: Level, direction: Direction): Arbitrary<Specimen> {
     })
     .map(({ first, id: messageId, reasoned, properties: own }) => {
       const reason = first < 0x60 ? 0x10 : 0x92
-      const tail: Part[] = version !== 5 || reasoned === 0 ? [] : [reason, ...(reasoned > 1 ? [block(own)] : [])]
+      const tail: Part[] =
+        version !== 5 || reasoned === 0 ? [] : [reason, ...(reasoned > 1 ? [block(own)] : [])]
       const cmd = { 0x40: 'puback', 0x50: 'pubrec', 0x62: 'pubrel', 0x70: 'pubcomp' }[first]
       return specimen(direction, packet(first, uint16(messageId), ...tail), { cmd, messageId })
     })
@@ -251,14 +248,12 @@ function fromBroker(version: Level): Arbitrary<Specimen> {
         granted,
       }),
     )
-  const unsuback = fc
-    .tuple(id, properties('answer'))
-    .map(([messageId, own]) =>
-      specimen('down', packet(0xb0, uint16(messageId), ...(version === 5 ? [block(own), 0x11] : [])), {
-        cmd: 'unsuback',
-        messageId,
-      }),
-    )
+  const unsuback = fc.tuple(id, properties('answer')).map(([messageId, own]) =>
+    specimen('down', packet(0xb0, uint16(messageId), ...(version === 5 ? [block(own), 0x11] : [])), {
+      cmd: 'unsuback',
+      messageId,
+    }),
+  )
   const ping = fc.constant(specimen('down', pingrespPacket, { cmd: 'pingresp' }))
   return fc.oneof(publish(version, 'down'), answer(version, 'down'), suback, unsuback, ping)
 }
@@ -310,7 +305,8 @@ function properties(place: Place, direction: Direction = 'up'): Arbitrary<Buffer
     .filter(([, , places]) => places.includes(place))
     .map(([number, value]) => value.map((one) => bytes(number, one)))
   const once = fc.tuple(...singles.map((one) => fc.option(one, { freq: 1, nil: undefined })))
-  const often = place === 'publish' && direction === 'down' ? [userProperty, subscriptionIdentifier] : [userProperty]
+  const often =
+    place === 'publish' && direction === 'down' ? [userProperty, subscriptionIdentifier] : [userProperty]
   return fc
     .tuple(once, fc.array(fc.oneof(...often), { maxLength: 2 }), fc.nat(6), fc.nat(2))
     .map(([some, repeated, turn, thin]) => {

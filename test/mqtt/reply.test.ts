@@ -49,22 +49,25 @@ describe('a refused device', () => {
     expect(refusal(5, false, 0x8f)?.toString('hex')).toBe('2003008000')
   })
 
-  test.each(reasons)('never hears a packet in MQTT 5.0 that we would refuse ourselves: reason %i', (reason) => {
-    const connect: Step = { direction: 'up', bytes: connectPacket({ version: 5 }) }
-    const before = judge([connect, { direction: 'down', bytes: refusal(5, false, reason)! }], {
-      limits: vectorLimits,
-    })
-    expect(before).toMatchObject({ verdict: 'pass', held: { up: 0, down: 0 } })
-    const after = judge(
-      [
-        connect,
-        { direction: 'down', bytes: connackPacket(5) },
-        { direction: 'down', bytes: refusal(5, true, reason)! },
-      ],
-      { limits: vectorLimits },
-    )
-    expect(after).toMatchObject({ verdict: 'pass', held: { up: 0, down: 0 } })
-  })
+  test.each(reasons)(
+    'never hears a packet in MQTT 5.0 that we would refuse ourselves: reason %i',
+    (reason) => {
+      const connect: Step = { direction: 'up', bytes: connectPacket({ version: 5 }) }
+      const before = judge([connect, { direction: 'down', bytes: refusal(5, false, reason)! }], {
+        limits: vectorLimits,
+      })
+      expect(before).toMatchObject({ verdict: 'pass', held: { up: 0, down: 0 } })
+      const after = judge(
+        [
+          connect,
+          { direction: 'down', bytes: connackPacket(5) },
+          { direction: 'down', bytes: refusal(5, true, reason)! },
+        ],
+        { limits: vectorLimits },
+      )
+      expect(after).toMatchObject({ verdict: 'pass', held: { up: 0, down: 0 } })
+    },
+  )
 
   test.each(reasons)('never hears "success" for a refusal: reason %i', (reason) => {
     expect(refusal(5, false, reason)?.[3]).toBeGreaterThanOrEqual(0x80)

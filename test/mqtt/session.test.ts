@@ -57,7 +57,10 @@ describe('the session', () => {
     up.push(connectPacket({ version: 5 }))
     down.push(connackPacket(5))
     up.push(packet(0xe0))
-    expect({ device: session.deviceLeft, broker: session.brokerLeft }).toEqual({ device: true, broker: false })
+    expect({ device: session.deviceLeft, broker: session.brokerLeft }).toEqual({
+      device: true,
+      broker: false,
+    })
     down.push(packet(0xe0))
     expect({ device: session.deviceLeft, broker: session.brokerLeft }).toEqual({ device: true, broker: true })
   })

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { connect, TLSSocket } from 'node:tls'
+import { connect, createServer as createTlsServer, TLSSocket } from 'node:tls'
 import type { ConnectionOptions } from 'node:tls'
 import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { beforeAll, describe, expect, test } from 'vitest'
@@ -106,6 +106,24 @@ describe('the device leg', () => {
     }
   })
 
+  test('a device cannot renegotiate', async () => {
+    const { context } = deviceContext({ cert: [rsa.cert], key: [rsa.key], minVersion: 'TLSv1.2' })
+    const server = createServer((plain) => {
+      const socket = new TLSSocket(plain, { isServer: true, secureContext: context })
+      socket.on('error', () => {})
+      socket.resume()
+    })
+    await using listening = await listen(server)
+    const options = { ca: pki.ca.cert, servername: 'localhost', maxVersion: 'TLSv1.2' } as const
+    const client = connect({ port: listening.port, host: '127.0.0.1', ...options })
+    await once(client, 'secureConnect')
+    const { promise, resolve, reject } = Promise.withResolvers<never>()
+    client.on('error', reject)
+    client.renegotiate({}, (error) => (error === null ? resolve(undefined as never) : reject(error)))
+    await expect(promise).rejects.toThrow(/renegotiation/)
+    client.destroy()
+  })
+
   test('the leaves shown are told, for their dates', () => {
     const { leaves } = deviceContext({
       cert: [rsa.cert, ec.cert],
@@ -188,6 +206,27 @@ describe('the broker leg', () => {
       expect(client.getEphemeralKeyInfo()).toMatchObject({ name: group })
       client.destroy()
     }
+  })
+
+  test('a broker cannot renegotiate, and so cannot change its certificate after the verdict', async () => {
+    const { context } = brokerContext({ ca: [pki.ca.cert], minVersion: 'TLSv1.2', postQuantum: 'prefer' })
+    const answer = Promise.withResolvers<Error | null>()
+    const server = createTlsServer({ cert: ec.cert, key: ec.key, maxVersion: 'TLSv1.2' }, (socket) => {
+      socket.on('error', (error) => answer.resolve(error))
+      socket.resume()
+      socket.renegotiate({}, (error) => answer.resolve(error))
+    })
+    await using listening = await listen(server)
+    const client = connect({
+      port: listening.port,
+      host: '127.0.0.1',
+      secureContext: context,
+      servername: 'localhost',
+    })
+    client.on('error', () => {})
+    client.resume()
+    expect((await answer.promise)?.message).toMatch(/renegotiation/)
+    client.destroy()
   })
 
   test('what cannot be used as CA or client certificate is refused at once', () => {

@@ -7,8 +7,7 @@ import fc from 'fast-check'
 import { beforeAll, describe as suite, expect, test } from 'vitest'
 import { brokerContext, brokerOptions } from '../../src/tls/contexts.ts'
 import type { BrokerContext, BrokerTls } from '../../src/tls/contexts.ts'
-import { FAILURES } from '../../src/tls/failure.ts'
-import { explainFailure } from '../../src/tls/handshake.ts'
+import { explainFailure, FAILURES } from '../../src/tls/failure.ts'
 import type { Identity } from '../../src/tls/mint.ts'
 import { pinOf } from '../../src/tls/pins.ts'
 import { makePki } from '../help/pki.ts'
@@ -55,7 +54,7 @@ function onFirstBytes(answer: (socket: Socket) => void): Server {
   })
 }
 
-suite('describe', () => {
+suite('facts of a handshake', () => {
   test('reads version, cipher, group and the chain as served, junk included', async () => {
     const middle = await pki.intermediate()
     const own = await pki.issue({ ca: middle })
@@ -110,7 +109,7 @@ suite('describe', () => {
   })
 })
 
-suite('explainFailure', () => {
+suite('reasons of a failure', () => {
   test('a broker with TLS 1.2 only is a downgrade', async () => {
     await using broker = await listen(tlsServer({ maxVersion: 'TLSv1.2' }))
     expect(explainFailure(await failure(broker.port, context())).reason).toBe('downgraded')

@@ -1,11 +1,10 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { mintAuthority, mintLeaf } from '../../src/tls/issue.ts'
 import { mint } from '../../src/tls/mint.ts'
 import { Folder } from '../help/folder.ts'
-import { hasOpenssl, openssl } from '../help/openssl.ts'
+import { openssl } from '../help/openssl.ts'
+import { describeWith } from '../help/tools.ts'
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
@@ -39,36 +38,6 @@ describe.each(['rsa', 'ec'] as const)('an %s leaf', (kind) => {
     expect(leaf.checkIP('192.0.2.8')).toBeUndefined()
     expect(leaf.keyUsage).toEqual(['1.3.6.1.5.5.7.3.1'])
   })
-
-  test.runIf(hasOpenssl)(
-    'passes openssl verify at its strictest, and reads as RFC 5280 wants it',
-    async () => {
-      await using folder = await Folder.make()
-      const authority = await mintAuthority(NOW)
-      const leaf = await mintLeaf(authority, NAMES, kind, NOW)
-      const ca = join(folder.path, 'ca.pem')
-      const file = join(folder.path, 'leaf.pem')
-      await writeFile(ca, authority.cert)
-      await writeFile(file, leaf.cert)
-      const verified = await openssl(
-        'verify',
-        '-x509_strict',
-        '-check_ss_sig',
-        '-purpose',
-        'sslserver',
-        '-CAfile',
-        ca,
-        file,
-      )
-      expect(verified.trim()).toBe(`${file}: OK`)
-      const text = await openssl('x509', '-in', file, '-noout', '-text')
-      expect(text).toMatch(/Basic Constraints: critical\s+CA:FALSE/)
-      const usage = kind === 'rsa' ? 'Digital Signature, Key Encipherment' : 'Digital Signature'
-      expect(text).toMatch(new RegExp(`Key Usage: critical\\s+${usage}\\n`))
-      expect(text).toContain('X509v3 Authority Key Identifier')
-      expect(text).toContain('Signature Algorithm: sha256WithRSAEncryption')
-    },
-  )
 })
 
 test('an authority may sign servers but no further authorities', async () => {
@@ -82,13 +51,32 @@ test('an authority may sign servers but no further authorities', async () => {
   expect(new X509Certificate((await mintAuthority(NOW)).cert).subject).not.toBe(ca.subject)
 })
 
-test.runIf(hasOpenssl)('an authority reads as RFC 5280 wants it', async () => {
-  await using folder = await Folder.make()
-  const file = join(folder.path, 'ca.pem')
-  await writeFile(file, (await mintAuthority(NOW)).cert)
-  const text = await openssl('x509', '-in', file, '-noout', '-text')
-  expect(text).toMatch(/Basic Constraints: critical\s+CA:TRUE, pathlen:0/)
-  expect(text).toMatch(/Key Usage: critical\s+Certificate Sign, CRL Sign/)
+describeWith(['openssl'], 'to openssl', () => {
+  test.each(['rsa', 'ec'] as const)(
+    'an %s leaf verifies at its strictest, as RFC 5280 wants it',
+    async (kind) => {
+      await using folder = await Folder.make()
+      const authority = await mintAuthority(NOW)
+      const ca = await folder.write('ca.pem', authority.cert)
+      const leaf = await folder.write('leaf.pem', (await mintLeaf(authority, NAMES, kind, NOW)).cert)
+      const strictly = ['-x509_strict', '-check_ss_sig', '-purpose', 'sslserver']
+      expect(await openssl('verify', ...strictly, '-CAfile', ca, leaf)).toBe(`${leaf}: OK\n`)
+      const text = await openssl('x509', '-in', leaf, '-noout', '-text')
+      expect(text).toMatch(/Basic Constraints: critical\s+CA:FALSE/)
+      const usage = kind === 'rsa' ? 'Digital Signature, Key Encipherment' : 'Digital Signature'
+      expect(text).toMatch(new RegExp(`Key Usage: critical\\s+${usage}\\n`))
+      expect(text).toContain('X509v3 Authority Key Identifier')
+      expect(text).toContain('Signature Algorithm: sha256WithRSAEncryption')
+    },
+  )
+
+  test('an authority reads as RFC 5280 wants it', async () => {
+    await using folder = await Folder.make()
+    const file = await folder.write('ca.pem', (await mintAuthority(NOW)).cert)
+    const text = await openssl('x509', '-in', file, '-noout', '-text')
+    expect(text).toMatch(/Basic Constraints: critical\s+CA:TRUE, pathlen:0/)
+    expect(text).toMatch(/Key Usage: critical\s+Certificate Sign, CRL Sign/)
+  })
 })
 
 test('a leaf never outlives its authority', async () => {

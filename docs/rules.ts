@@ -1,0 +1,53 @@
+// The reference of all protocol rules as Markdown, made from the rule table; docs/rules.md is what it returns.
+
+import type { Rule } from '../src/mqtt/rule.ts'
+
+export function renderRulesReference(rules: readonly Rule[]): string {
+  const rows = rules.map((rule) => {
+    const { v3, v5, policy } = rule.clause
+    const cells = [
+      `\`${rule.id}\``,
+      directions[rule.direction],
+      v3 ?? (policy === undefined ? '–' : `\`${policy}\``),
+      v5 ?? (policy === undefined ? '–' : `\`${policy}\``),
+      `\`0x${rule.reason.toString(16)}\``,
+      sentence(rule.explanation),
+      hurt(rule),
+    ]
+    return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  })
+  return [introduction(rules.length), heading, ...rows, ''].join('\n')
+}
+
+const directions = { up: 'device', down: 'broker', both: 'either' } as const
+
+const introduction = (count: number): string => `# Protocol rules
+
+<!-- Generated from src/mqtt/rules.ts by "npm run docs"; edit that file instead. -->
+
+Pulseward checks every MQTT packet of either side against these ${count} rules. A packet that breaks one is not forwarded;
+the device is told in the terms of its protocol version, both connections are closed, and the log line and
+\`pulseward_rule_hits_total\` carry the id. \`policy.mode: observe\` does not soften this: behind a malformed packet
+nobody can say where the next one begins.
+
+- **Sender** is the side that may break the rule: the device, the broker, or either.
+- **Clauses** are conformance statements (\`MQTT-3.1.2-1\`) or sections (\`2.2.3\`) of OASIS MQTT 3.1.1, which stands for
+  MQTT 3.1 as well, and of MQTT 5.0; an option of proxy.yaml where the limit is yours; a dash where the version has no
+  such rule.
+- **Code** is the reason code an MQTT 5.0 device is told.
+- **Seen in** are products that were hurt, or would have been, by packets like it.
+`
+
+const heading = [
+  '| Rule | Sender | MQTT 3.1.1 | MQTT 5.0 | Code | A packet is refused when | Seen in |',
+  '| --- | --- | --- | --- | --- | --- | --- |',
+].join('\n')
+
+function sentence(text: string): string {
+  return `${text[0]?.toUpperCase()}${text.slice(1)}.`
+}
+
+function hurt({ references }: Rule): string {
+  const advisories = references.filter((reference) => reference.startsWith('CVE-'))
+  return advisories.map((id) => `[${id}](https://www.cve.org/CVERecord?id=${id})`).join(', ')
+}

@@ -1,0 +1,68 @@
+// The documents hold: docs/rules.md is the rule table, links lead somewhere, the README's proxy.yaml is a good one.
+
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { expect, test } from 'vitest'
+import { renderRulesReference } from '../../docs/rules.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { allRules } from '../../src/mqtt/rules.ts'
+import { Folder } from '../help/folder.ts'
+import { makePki } from '../help/pki.ts'
+
+const root = join(import.meta.dirname, '../..')
+
+test('docs/rules.md is up to date: `npm run docs` writes it', async () => {
+  expect(await readFile(join(root, 'docs/rules.md'), 'utf8')).toBe(renderRulesReference(allRules))
+})
+
+test('docs/rules.md has every rule once, with a clause and its sentence', () => {
+  const rows = renderRulesReference(allRules)
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+  expect(rows.map((row) => /^\| `([a-z0-9-]+)` \|/.exec(row)?.[1])).toEqual(allRules.map(({ id }) => id))
+  for (const row of rows)
+    expect(row).toMatch(/ \| (device|broker|either) \| .*[\d`].* \| `0x[0-9a-f]{2}` \| [A-Z+].*\. \|/)
+})
+
+test('every relative link of the documents leads to a file', async () => {
+  const pages = ['README.md', 'CHANGELOG.md', ...(await documents('docs')), ...(await documents('docs/adr'))]
+  const dead: string[] = []
+  for (const page of pages) {
+    const text = await readFile(join(root, page), 'utf8')
+    for (const [, target = ''] of text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)) {
+      const found = await stat(join(root, dirname(page), target)).catch(() => undefined)
+      if (found === undefined) dead.push(`${page}: ${target}`)
+    }
+  }
+  expect(dead).toEqual([])
+})
+
+test('decisions are numbered without gaps, and each has the four parts', async () => {
+  const pages = await documents('docs/adr')
+  expect(pages.map((page) => /(\d{4})-[a-z0-9-]+\.md$/.exec(page)?.[1])).toEqual(
+    pages.map((_, index) => String(index + 1).padStart(4, '0')),
+  )
+  for (const page of pages) {
+    const text = await readFile(join(root, page), 'utf8')
+    expect(text, page).toMatch(/^# \d+\. .+\n\n[^]+## Context\n\n[^]+## Decision\n\n[^]+## Consequences\n\n/)
+  }
+})
+
+test('the proxy.yaml of the README passes `pulseward check`', async () => {
+  const readme = await readFile(join(root, 'README.md'), 'utf8')
+  const [, yaml = ''] = /```yaml\n([^]*?)```/.exec(readme) ?? []
+  expect(yaml).toContain('listeners:')
+  const { ca } = await makePki()
+  await using folder = await Folder.make({ 'proxy.yaml': yaml, 'hospital-ca.pem': ca.cert })
+  const { config, warnings } = loadConfig(folder.at('proxy.yaml'), {}, folder.path)
+  expect(warnings).toEqual([])
+  expect(config.upstreams['hospital']?.tls.pins).toHaveLength(2)
+})
+
+async function documents(folder: string): Promise<string[]> {
+  const names = await readdir(join(root, folder))
+  return names
+    .filter((name) => name.endsWith('.md'))
+    .toSorted()
+    .map((name) => `${folder}/${name}`)
+}
