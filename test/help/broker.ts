@@ -10,6 +10,8 @@ import { eventually } from './wait.ts'
 export interface BrokerOptions extends TlsOptions {
   /** Port to listen on; a free one by default. */
   readonly port?: number
+  /** Goes on after the other side's end, until the script ends it. */
+  readonly halfOpen?: boolean
   /** What it does with a device; by default it accepts CONNECT and is silent after. */
   readonly serve?: (visit: Visit) => void | Promise<void>
 }
@@ -36,13 +38,19 @@ export class TestBroker implements AsyncDisposable {
     this.port = (server.address() as AddressInfo).port
   }
 
-  static async start({ port = 0, serve = acceptAll, ...tls }: BrokerOptions): Promise<TestBroker> {
+  static async start({
+    port = 0,
+    serve = acceptAll,
+    halfOpen = false,
+    ...tls
+  }: BrokerOptions): Promise<TestBroker> {
     const server = createServer({ minVersion: 'TLSv1.3', ALPNProtocols: [], ...tls })
     const broker = await TestBroker.#open(server, port)
     server.on('secureConnection', (socket: TLSSocket) => {
       socket.setNoDelay(true)
       socket.allowHalfOpen = true
-      const visit = new Visit(socket) as Visit
+      if (!halfOpen) socket.on('end', () => socket.end())
+      const visit = new Visit(socket)
       broker.visits.push(visit)
       // A script fails when the device is gone before its end; the test sees that from the other side.
       Promise.resolve(serve(visit)).catch(() => {})

@@ -110,13 +110,15 @@ export function publish({
   })
 }
 
-/** `mosquitto_sub`, which ends after `count` messages and writes them without anything between them. */
+/** `mosquitto_sub`, which ends after `count` messages and writes their payloads with nothing between them. */
 export function subscribe({ count, ...options }: ClientOptions & { readonly count: number }): Child {
-  return new Child(
-    tool('mosquitto_sub'),
-    [...argumentsOf(options), '-N', '-C', String(count)],
-    envOf(options),
-  )
+  const args = [...argumentsOf(options), '-N', '-C', String(count)]
+  return new Child(tool('mosquitto_sub'), args, envOf(options))
+}
+
+/** `mosquitto_sub`, which writes a line of topic and payload for every message, until it is killed. */
+export function listen(options: ClientOptions): Child {
+  return new Child(tool('mosquitto_sub'), [...argumentsOf(options), '-v'], envOf(options))
 }
 
 function envOf({ env }: ClientOptions): { env?: NodeJS.ProcessEnv } {

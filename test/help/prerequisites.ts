@@ -25,8 +25,8 @@ export const programs: readonly Program[] = [
 const serverFolders = ['/usr/sbin', '/usr/local/sbin', '/sbin']
 
 /** The program's path, or undefined. */
-export function findTool(name: string): string | undefined {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...serverFolders]
+export function findTool(name: string, path: string = process.env['PATH'] ?? ''): string | undefined {
+  const folders = [...path.split(delimiter), ...serverFolders]
   return folders.map((folder) => join(folder, name)).find(isExecutable)
 }
 

@@ -94,7 +94,7 @@ test('every planted offence is reported, and nothing that is anybody’s right',
 async function plant(cases: typeof offences): Promise<Folder> {
   const folder = await Folder.make()
   await copyFile(join(root, '.oxlintrc.json'), folder.at('.oxlintrc.json'))
-  for (const [file, lines] of Map.groupBy(cases, ([file]) => file)) {
+  for (const [file, lines] of Map.groupBy(cases, ([path]) => path)) {
     await mkdir(dirname(folder.at(file)), { recursive: true })
     const text = lines.map(([, { imports, uses }]) => (imports ? `import '${imports}'` : `void ${uses}`))
     await writeFile(folder.at(file), `${text.join('\n')}\n`)

@@ -10,6 +10,7 @@ import {
   pingreqPacket,
   pingrespPacket,
   publishPacket,
+  subscribePacket,
 } from '../help/packets.ts'
 
 const limits: FrameLimits = { connect: 1024, control: 1024, publish: 1 << 20 }
@@ -155,6 +156,19 @@ describe('the stream', () => {
     expect(up.carry).toEqual(message.subarray(0, 5))
     expect(chunk.subarray(up.from, up.to).toString('latin1')).toBe('payload\xc0\x00')
   })
+
+  test.each([3, 40, 600, 900])(
+    'keeps no more room than its frame needs, of which %i bytes are there',
+    (there) => {
+      const { up } = openSession()
+      up.push(connectPacket({ version: 4 }))
+      const filters = subscribePacket(4, 1, [['a'.repeat(900), 0]])
+      for (const chunk of [filters.subarray(0, there), filters.subarray(there, there + 1)]) up.push(chunk)
+      expect(up.push(filters.subarray(there + 1))).toBe(0)
+      expect(up.carry).toEqual(filters)
+      expect(up.carry?.buffer.byteLength).toBe(filters.length)
+    },
+  )
 
   test('takes an empty chunk for what it is', () => {
     const { up } = openSession()
