@@ -6,7 +6,8 @@ import { hostPort } from '../net/address.ts'
 import { isPostQuantum } from '../tls/groups.ts'
 import { explainFailure } from '../tls/failure.ts'
 import { pinOf } from '../tls/pins.ts'
-import { momentText, nameLine, printable } from '../tls/printable.ts'
+import { printable } from '../printable.ts'
+import { momentText, nameLine } from '../tls/words.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
 
 export interface Report {

@@ -10,7 +10,7 @@ import type { Authority } from '../tls/authority.ts'
 import type { KeyKind } from '../tls/mint.ts'
 import { certificateName } from '../tls/names.ts'
 import { pinOf } from '../tls/pins.ts'
-import { momentText, nameLine } from '../tls/printable.ts'
+import { momentText, nameLine } from '../tls/words.ts'
 import { UsageError } from './io.ts'
 import type { Io } from './io.ts'
 

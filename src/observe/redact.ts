@@ -1,7 +1,7 @@
 // Makes the fields of a log line safe: no secrets, no raw bytes, no unprintable text, no more than a bounded size.
 
 import { messageOf, PulsewardError } from '../errors.ts'
-import { printable } from './escape.ts'
+import { printable } from '../printable.ts'
 
 const REDACTED = '[redacted]'
 /** Names whose values never reach a log, wherever they stand. `key` alone is one; `keepAlive` is not. */

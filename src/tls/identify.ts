@@ -4,7 +4,8 @@ import { isIP } from 'node:net'
 import type { TrustAnchors } from './anchors.ts'
 import { verifiedPaths } from './path.ts'
 import { pinOf, samePin } from './pins.ts'
-import { nameLine, printable } from './printable.ts'
+import { printable } from '../printable.ts'
+import { nameLine } from './words.ts'
 import type { BrokerIdentity, Objection, ServedPin } from './verdict.ts'
 
 export interface Examination {

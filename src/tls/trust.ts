@@ -5,7 +5,7 @@ import type { PostQuantum } from './groups.ts'
 import { examine, isExpired, isInDate, isNotYetValid } from './identify.ts'
 import type { Examination } from './identify.ts'
 import { TrustMemory } from './memory.ts'
-import { momentText, nameLine } from './printable.ts'
+import { momentText, nameLine } from './words.ts'
 import { VERDICTS } from './verdict.ts'
 import type { HandshakeFacts, Objection, Verdict } from './verdict.ts'
 

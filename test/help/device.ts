@@ -9,8 +9,8 @@ import { soon } from './wait.ts'
 
 export class Device extends Peer {
   /** Connects in plaintext and without Nagle's algorithm, so that every `send` is a segment of its own. */
-  static async connect(port: number, host = '127.0.0.1'): Promise<Device> {
-    const socket = connectPlain({ host, port, allowHalfOpen: true })
+  static async connect(port: number, from: { readonly localAddress?: string } = {}): Promise<Device> {
+    const socket = connectPlain({ host: '127.0.0.1', port, allowHalfOpen: true, ...from })
     socket.setNoDelay(true)
     await soon('a connection', once(socket, 'connect'))
     return new Device(socket)

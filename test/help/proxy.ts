@@ -91,6 +91,8 @@ export class Proxy implements AsyncDisposable {
         return proxy.#settle()
       },
     )
+    // The summary is written just before signals are heeded; an answer comes after.
+    await fetch(`${proxy.#admin}/healthz`)
     return proxy
   }
 
@@ -259,8 +261,9 @@ export class Proxy implements AsyncDisposable {
   }
 
   #settle(): boolean {
-    const metrics = /metrics +(http:\/\/\S+)\/metrics/.exec(this.#child.stderr)?.[1]
-    if (metrics === undefined || this.lines('started').length === 0) return false
+    // In one piece: the line after it is there as well.
+    const metrics = /metrics +(http:\/\/\S+)\/metrics.*\n.*\n/.exec(this.#child.stderr)?.[1]
+    if (metrics === undefined) return false
     const places = this.#child.stderr.matchAll(/listening +\S+:(\d+) \(([a-z0-9-]+);/g)
     this.#ports = new Map(Array.from(places, ([, port, name = '']) => [name, Number(port)]))
     this.#admin = metrics

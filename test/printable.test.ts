@@ -1,7 +1,7 @@
 // printable(): nothing unprintable comes out, nothing printable is changed, nothing grows.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { printable } from '../../src/observe/escape.ts'
+import { printable } from '../src/printable.ts'
 
 const anything = fc.string({ unit: 'binary', maxLength: 400 })
 const raw = fc
