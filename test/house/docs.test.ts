@@ -37,14 +37,14 @@ test('every relative link of the documents leads to a file', async () => {
   expect(dead).toEqual([])
 })
 
-test('decisions are numbered without gaps, and each has the four parts', async () => {
+test('decisions are numbered without gaps, and each says context, decision and consequences', async () => {
   const pages = await documents('docs/adr')
   expect(pages.map((page) => /(\d{4})-[a-z0-9-]+\.md$/.exec(page)?.[1])).toEqual(
     pages.map((_, index) => String(index + 1).padStart(4, '0')),
   )
   for (const page of pages) {
     const text = await readFile(join(root, page), 'utf8')
-    expect(text, page).toMatch(/^# \d+\. .+\n\n[^]+## Context\n\n[^]+## Decision\n\n[^]+## Consequences\n\n/)
+    expect(text, page).toMatch(/^# \d+\. .+\n\n## Context\n\n[^]+## Decision\n\n[^]+## Consequences\n\n/)
   }
 })
 

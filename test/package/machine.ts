@@ -28,3 +28,6 @@ function findOwnNode(): typeof ownNode {
   })
   return { path, major: Number.parseInt(version, 10) }
 }
+
+/** What npm says when nobody is to blame: no network, and not everything in its cache. */
+export const unreachable = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENOTCACHED|ETIMEDOUT|ENETUNREACH/
