@@ -40,6 +40,15 @@ interface Port {
   hub: Hub
 }
 
+/** A port that listens for a configuration that is not in force yet. */
+interface FreshPort {
+  readonly port: Port
+  /** Serves the connections that came meanwhile, and those to come. */
+  readonly begin: () => void
+  /** Closes it, and the connections that came meanwhile. */
+  readonly abandon: () => Promise<void>
+}
+
 /** Lines of one kind that a stranger may provoke: so many at once, so many a second. */
 const lines = { burst: 20, rate: 1 }
 /** How often leaf certificates are looked at for renewal; milliseconds. */
@@ -54,7 +63,7 @@ export class App implements AsyncDisposable {
   #upstreams = new Map<string, Upstream>()
   #ports = new Map<string, Port>()
   #snapshot: Snapshot | undefined
-  #authority: Promise<Authority> | undefined
+  #authority: { readonly state: string; readonly opened: Promise<Authority> } | undefined
   #embedded: EmbeddedBroker | undefined
   #admin: AdminServer | undefined
   #watch: ConfigWatch | undefined
@@ -74,8 +83,11 @@ export class App implements AsyncDisposable {
     const app = new App(options)
     try {
       const loaded = loadConfig(options.path, options.env, options.cwd)
-      await app.#adopt(loaded)
-      app.#follow(loaded)
+      const adopted = app.#adopt(loaded)
+      // A change of the files is noticed from here on; the reload waits for its turn.
+      app.#reloading = adopted.catch(() => {})
+      await app.#follow(loaded)
+      await adopted
     } catch (error) {
       await app[Symbol.asyncDispose]()
       throw error
@@ -119,7 +131,7 @@ export class App implements AsyncDisposable {
     log.info({ connections: this.#connections.size, timeout }, 'draining')
     await Promise.all([...this.#ports.values()].map(({ listener }) => listener.close()))
     const emptied = new Promise<void>((settle) => (this.#emptied = settle))
-    for (const connection of [...this.#connections]) connection.drain()
+    for (const connection of this.#connections) connection.drain()
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<void>((settle) => (timer = setTimeout(settle, timeout)))
     if (this.#connections.size > 0) await Promise.race([emptied, late])
@@ -131,6 +143,8 @@ export class App implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#draining = true
     clearInterval(this.#renewal)
+    // What a reload opens while it is under way has to be closed too.
+    await this.#reloading
     await this.#watch?.[Symbol.asyncDispose]()
     this.#canary[Symbol.dispose]()
     for (const connection of this.#connections) connection.destroy()
@@ -146,9 +160,12 @@ export class App implements AsyncDisposable {
     try {
       const loaded = loadConfig(path, env, cwd)
       await this.#adopt(loaded)
-      this.#watch?.follow(loaded.files)
       log.info({ why, version: this.snapshot.version, sha256: loaded.sha256 }, 'configuration reloaded')
+      await this.#follow(loaded).catch((error: unknown) => {
+        log.warn({ error: messageOf(error) }, 'changes of the configuration are not noticed; send SIGHUP')
+      })
     } catch (error) {
+      if (this.#draining) return
       metrics.reloadFailed()
       const diagnostics = error instanceof ConfigError ? error.diagnostics.map(formatDiagnostic) : undefined
       const hint = error instanceof PulsewardError ? error.hint : undefined
@@ -170,8 +187,9 @@ export class App implements AsyncDisposable {
     const { ports, fresh } = await this.#preparePorts(snapshot, upstreams)
     try {
       await this.#prepareAdmin(snapshot)
+      if (this.#draining) throw new PulsewardError('stopping', 'proxy', 'the proxy is stopping')
     } catch (error) {
-      await Promise.all(fresh.map(({ port }) => port.listener.close()))
+      await Promise.all(fresh.map(({ abandon }) => abandon()))
       throw error
     }
     const left = [...this.#ports].filter(([key]) => !ports.has(key))
@@ -200,17 +218,18 @@ export class App implements AsyncDisposable {
     }
     const used = new Set(snapshot.listeners.map(({ config }) => config.upstream))
     const upstreams = new Map<string, Upstream>()
+    const deps = { metrics: this.#options.metrics, limited: this.#limited }
     for (const plan of plans) {
       if (!used.has(plan.name)) continue
       const before = this.#upstreams.get(plan.name)
-      upstreams.set(plan.name, before?.plan.key === plan.key ? before : new Upstream(plan, this.#options))
+      upstreams.set(plan.name, before?.plan.key === plan.key ? before : new Upstream(plan, deps))
     }
     return upstreams
   }
 
   async #preparePorts(snapshot: Snapshot, upstreams: ReadonlyMap<string, Upstream>) {
     const ports = new Map<string, Port>()
-    const fresh: { readonly port: Port; readonly begin: () => void }[] = []
+    const fresh: FreshPort[] = []
     try {
       for (const settings of snapshot.listeners) {
         const key = portKey(settings)
@@ -224,7 +243,7 @@ export class App implements AsyncDisposable {
         ports.set(key, opened.port)
       }
     } catch (error) {
-      await Promise.all(fresh.map(({ port }) => port.listener.close()))
+      await Promise.all(fresh.map(({ abandon }) => abandon()))
       throw error
     }
     return { ports, fresh }
@@ -235,16 +254,16 @@ export class App implements AsyncDisposable {
     settings: ListenerSettings,
     snapshot: Snapshot,
     upstreams: ReadonlyMap<string, Upstream>,
-  ) {
+  ): Promise<FreshPort> {
     const { metrics } = this.#options
     const { config } = settings
     let port: Port | undefined
     // What arrives between listening and the swap waits for it: the snapshot may yet fail.
-    let early: (() => void)[] | undefined = []
-    const listener = await Listener.open(config.name, config.bind, config.limits, {
+    let early: { readonly socket: Socket; readonly address: string }[] | undefined = []
+    const opening = Listener.open(config.name, config.bind, config.limits, {
       accepted: (socket, address) => {
-        if (early !== undefined) early.push(() => this.#accept(port, socket, address))
-        else this.#accept(port, socket, address)
+        if (early === undefined) this.#accept(port, socket, address)
+        else early.push({ socket, address })
       },
       turnedAway: (reason, address, error) => {
         const name = port?.hub.plan.name ?? config.name
@@ -253,13 +272,28 @@ export class App implements AsyncDisposable {
         this.#limited('warn', reason, fields, 'connection turned away')
       },
     })
+    const listener = await opening.catch((error: unknown) => {
+      throw this.#ownPort(config.bind.port, error)
+    })
     port = { key, listener, hub: this.#hub(settings, snapshot, upstreams, listener) }
     const begin = (): void => {
       const waiting = early ?? []
       early = undefined
-      for (const accept of waiting) accept()
+      for (const { socket, address } of waiting) this.#accept(port, socket, address)
     }
-    return { port, begin }
+    const abandon = async (): Promise<void> => {
+      for (const { socket } of early ?? []) socket.destroy()
+      await listener.close()
+    }
+    return { port, begin, abandon }
+  }
+
+  /** Of one port, an address and "any address" exclude each other: then the other program is this one. */
+  #ownPort(wanted: number, error: unknown): unknown {
+    const own = [...this.#ports.values()].some(({ listener }) => listener.address.port === wanted)
+    if (!own || !(error instanceof PulsewardError)) return error
+    const hint = 'this proxy holds the port already, at another address: restart it, or take another port'
+    return new PulsewardError(error.code, error.blame, error.message, { cause: error.cause, hint })
   }
 
   #accept(port: Port | undefined, socket: Socket, address: string): void {
@@ -322,17 +356,29 @@ export class App implements AsyncDisposable {
   }
 
   #openAuthority({ config }: Pick<Loaded, 'config'>): Promise<Authority> {
-    this.#authority ??= openAuthority(config.state, Date.now).then((authority) => {
+    const { state } = config
+    if (this.#authority?.state === state) return this.#authority.opened
+    const opened = openAuthority(state, Date.now).then((authority) => {
       for (const warning of authority.warnings) this.#options.log.warn({ warning }, 'local authority')
       return authority
     })
-    return this.#authority
+    this.#authority = { state, opened }
+    opened.catch(() => {
+      // The next reload may find the directory as it should be.
+      if (this.#authority?.opened === opened) this.#authority = undefined
+    })
+    return opened
   }
 
-  #follow(loaded: Loaded): void {
-    if (!loaded.config.reload.watch) return
-    const path = resolve(this.#options.cwd, this.#options.path)
-    this.#watch = watchConfig(path, () => void this.reload('file changed'), { files: loaded.files })
+  /** Watches the files that are in force, where proxy.yaml asks for it. */
+  async #follow({ config, files }: Loaded): Promise<void> {
+    if (!config.reload.watch) {
+      await this.#watch?.[Symbol.asyncDispose]()
+      this.#watch = undefined
+    } else if (this.#watch === undefined) {
+      const path = resolve(this.#options.cwd, this.#options.path)
+      this.#watch = watchConfig(path, () => void this.reload('file changed'), { files })
+    } else this.#watch.follow(files)
   }
 
   /** Two descriptors a connection: better told at the start than found out under load. */

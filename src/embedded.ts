@@ -36,6 +36,8 @@ export class EmbeddedBroker implements AsyncDisposable {
         broker.handle(socket)
       },
     )
+    // Out of descriptors: the proxy tells when it dials; without a listener here the process would end.
+    server.on('error', () => {})
     server.listen(0, host)
     await once(server, 'listening')
     const address = server.address()

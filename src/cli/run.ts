@@ -23,7 +23,7 @@ for as long as drain.timeout says, and exit; a second one closes them at once
 exit status: 0 stopped as asked; 1 could not start; 2 usage
 `
 
-/** The process as far as \`run\` needs it: signals come in, defects are told before the end. */
+/** The process as far as `run` needs it. */
 export interface Signals {
   on(signal: 'SIGHUP' | 'SIGTERM' | 'SIGINT', listener: () => void): unknown
 }
@@ -35,33 +35,38 @@ export async function run(argv: string[], io: Io & { readonly signals: Signals }
     io.stdout(runHelp)
     return 0
   }
-  const metrics = createMetrics({ version })
+  using metrics = createMetrics({ version })
   const log = createLog({ level: 'info', onDrop: () => (metrics.logLinesDropped += 1) })
-  const app = await App.start({ path, cwd: io.cwd, env: io.env, log, metrics })
-  io.stderr(summary(app, path))
-  const { sha256 } = app.snapshot
-  log.info({ version, sha256, listening: app.listening.map(({ address }) => address) }, 'started')
-  await stopped(app, io.signals, log)
-  await app[Symbol.asyncDispose]()
-  metrics[Symbol.dispose]()
+  let app: App | undefined
+  io.signals.on('SIGHUP', () => void app?.reload('SIGHUP'))
+  const { asked, askedAgain } = heed(io.signals, log)
+  app = await App.start({ path, cwd: io.cwd, env: io.env, log, metrics })
+  try {
+    io.stderr(summary(app, path))
+    const { sha256 } = app.snapshot
+    log.info({ version, sha256, listening: app.listening.map(({ address }) => address) }, 'started')
+    await asked
+    await Promise.race([app.drain(), askedAgain])
+  } finally {
+    await app[Symbol.asyncDispose]()
+  }
   log.info({}, 'stopped')
   return 0
 }
 
-/** Resolves once a signal has come and the proxy is drained, or a second signal has come. */
-function stopped(app: App, signals: Signals, log: RootLog): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  let asked = false
+/** From before the start: a process that is the first of its container loses signals that nobody listens to. */
+function heed(signals: Signals, log: RootLog) {
+  const first = Promise.withResolvers<void>()
+  const second = Promise.withResolvers<void>()
+  let next = first
   const stop = (signal: string) => (): void => {
-    log.info({ signal }, asked ? 'stopping at once' : 'stopping')
-    if (asked) return resolve()
-    asked = true
-    app.drain().then(resolve, reject)
+    log.info({ signal }, next === first ? 'stopping' : 'stopping at once')
+    next.resolve()
+    next = second
   }
   signals.on('SIGTERM', stop('SIGTERM'))
   signals.on('SIGINT', stop('SIGINT'))
-  signals.on('SIGHUP', () => void app.reload('SIGHUP'))
-  return promise
+  return { asked: first.promise, askedAgain: second.promise }
 }
 
 function summary(app: App, path: string): string {

@@ -69,23 +69,27 @@ export async function compile(
       renewAt = Math.min(renewAt, shown.renewAt)
       warnings.push(...shown.warnings)
     }
-    listeners.push({
-      config: listener,
-      deviceContext: shown && deviceContext({ ...shown, minVersion: listener.tls.minVersion }).context,
-      frames: frameLimits(listener),
-    })
+    listeners.push(
+      Object.freeze({
+        config: listener,
+        deviceContext: shown && deviceContext({ ...shown, minVersion: listener.tls.minVersion }).context,
+        frames: frameLimits(listener),
+      }),
+    )
   }
   return Object.freeze({
     version,
     sha256,
     config,
-    listeners,
-    upstreams: Object.entries(config.upstreams).map(([name, upstream]) => compileUpstream(name, upstream)),
+    listeners: Object.freeze(listeners),
+    upstreams: Object.freeze(
+      Object.entries(config.upstreams).map(([name, upstream]) => compileUpstream(name, upstream)),
+    ),
     policy: policyOf(config),
-    detectors: detectorsOf(config),
+    detectors: Object.freeze(detectorsOf(config)),
     files,
     renewAt,
-    warnings,
+    warnings: Object.freeze(warnings),
   })
 }
 
@@ -129,7 +133,7 @@ function compileUpstream(name: string, { servers, tls, timeouts }: UpstreamConfi
     .update(JSON.stringify([servers, tls, timeouts, ca, own]))
     .digest('hex')
   const trust = trustSettings({ anchors: context.anchors, pins, minVersion, postQuantum })
-  return { name, key, servers, serverName, context, trust, timeouts }
+  return Object.freeze({ name, key, servers, serverName, context, trust, timeouts })
 }
 
 function policyOf({ policy, detectors }: Config): Policy {

@@ -51,7 +51,8 @@ export function sniff(bytes: Uint8Array): Sniffed {
   if (first >> 4 === 1) return mqtt
   const banner = sniffBanner(bytes)
   if (banner !== undefined) return banner
-  if (isSslV2(bytes)) return { kind: 'other', name: 'sslv2' }
+  const old = sniffSslV2(bytes)
+  if (old !== undefined) return old
   return { kind: 'other', name: isMqttType(first) ? 'mqtt-without-connect' : 'unknown' }
 }
 
@@ -79,9 +80,15 @@ function commonPrefix(bytes: Uint8Array, start: string): number {
   return i
 }
 
-/** An SSL 2.0 hello: two-byte length with the high bit set, message type 1, a version with a zero low byte or 3.x. */
-function isSslV2(bytes: Uint8Array): boolean {
-  return bytes.length >= 4 && (bytes[0]! & 0x80) !== 0 && bytes[2] === 1 && (bytes[3] === 0 || bytes[3] === 3)
+/**
+ * An SSL 2.0 hello: a two-byte length with the high bit set, below 512 in any that was ever sent (no MQTT packet begins
+ * with 0x80 or 0x81), message type 1, version 0.2 or 3.x.
+ */
+function sniffSslV2(bytes: Uint8Array): Sniffed | undefined {
+  if (bytes[0] !== 0x80 && bytes[0] !== 0x81) return undefined
+  if (bytes.length > 2 && bytes[2] !== 1) return undefined
+  if (bytes.length < 4) return 'more'
+  return bytes[3] === 0 || bytes[3] === 3 ? { kind: 'other', name: 'sslv2' } : undefined
 }
 
 /** Whether a first byte is that of an MQTT packet other than CONNECT, with the flags such a packet has. */

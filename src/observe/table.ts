@@ -51,6 +51,7 @@ const tlsGroups = (
   'X25519 X448 prime256v1 secp384r1 secp521r1 DH none'
 ).split(' ')
 
+const unlabelled = {}
 const listener = { meaning: 'listener of proxy.yaml', most: 256 }
 const upstream = { meaning: 'upstream of proxy.yaml', most: 256 }
 const leg = { meaning: 'the side of Pulseward', values: ['device', 'broker'] }
@@ -236,11 +237,11 @@ export const metricTable = {
   ),
 }
 
-function metric<L extends Labels = Readonly<Record<never, Label>>>(
+function metric<L extends Labels = typeof unlabelled>(
   type: MetricType,
   area: string,
   help: string,
   labels?: L,
 ): Metric<L> {
-  return { type, area, help, labels: labels ?? ({} as L) }
+  return { type, area, help, labels: labels ?? (unlabelled as L) }
 }

@@ -108,6 +108,8 @@ export class Arrival implements Connection, Swept {
       tls.off('error', this.#onTlsError)
       tls.off('_tlsError', this.#onTlsError)
       tls.off('close', this.#onTlsClose)
+      // A TLS socket that no `tls.Server` made stays open after a broken record, and only this event tells.
+      tls.on('_tlsError', (error: Error) => tls.destroy(error))
       this.#become(tls, 'tls', nothing)
     })
   }

@@ -10,8 +10,8 @@ export class Canary implements Disposable {
   readonly #upstreams: () => Iterable<Upstream>
   readonly #delays = new WeakMap<Upstream, number>()
   readonly #timers = new Set<NodeJS.Timeout>()
-  #watched = new WeakSet<Upstream>()
-  #stopped = false
+  readonly #watched = new WeakSet<Upstream>()
+  readonly #stopping = new AbortController()
 
   constructor(upstreams: () => Iterable<Upstream>) {
     this.#upstreams = upstreams
@@ -29,13 +29,14 @@ export class Canary implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#stopped = true
+    this.#stopping.abort()
     for (const timer of this.#timers) clearTimeout(timer)
   }
 
   async #probe(upstream: Upstream): Promise<void> {
-    if (!upstream.trusted) await upstream.probe()
-    if (this.#stopped || ![...this.#upstreams()].includes(upstream)) return
+    const { signal } = this.#stopping
+    if (!upstream.trusted) await upstream.probe(signal)
+    if (signal.aborted || ![...this.#upstreams()].includes(upstream)) return
     const delay = upstream.trusted ? firstDelay : (this.#delays.get(upstream) ?? firstDelay)
     this.#delays.set(upstream, Math.min(delay * 2, longestDelay))
     const timer = setTimeout(() => {

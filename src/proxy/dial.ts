@@ -15,6 +15,8 @@ export interface DialOptions {
   readonly timeouts: { readonly dial: number; readonly handshake: number }
   /** Gets every session ticket the broker sends, for as long as the socket lives. */
   readonly onTicket: (session: Buffer) => void
+  /** Gives up while the handshake is not done. */
+  readonly signal: AbortSignal
 }
 
 export interface Dialled {
@@ -41,6 +43,7 @@ export function dial({
   session,
   timeouts,
   onTicket,
+  signal,
 }: DialOptions): Promise<Dialled> {
   const { promise, resolve, reject } = Promise.withResolvers<Dialled>()
   const options = { ...brokerOptions(context, name), host, port, allowHalfOpen: true }
@@ -49,15 +52,21 @@ export function dial({
   // Node converts the whole chain for a name check that ours replaces: a seventh of all a handshake costs us.
   socket.getPeerCertificate = noCertificate
   let connectedAt = 0
-  const fail = (error: Error): void => {
+  const settle = (): void => {
     clearTimeout(timer)
+    signal.removeEventListener('abort', cancel)
+  }
+  const fail = (error: Error): void => {
+    settle()
     socket.destroy()
     reject(new DialError(connectedAt === 0 ? 'dial' : 'handshake', error))
   }
   const late = (): void => fail(Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' }))
+  const cancel = (): void => fail(Object.assign(new Error('given up'), { code: 'ABORT_ERR' }))
   let timer = setTimeout(late, timeouts.dial)
   const onClose = (): void =>
     fail(Object.assign(new Error('closed during the handshake'), { code: 'ECONNRESET' }))
+  signal.addEventListener('abort', cancel)
   socket.once('connect', () => {
     connectedAt = performance.now()
     clearTimeout(timer)
@@ -67,7 +76,7 @@ export function dial({
   socket.on('close', onClose)
   socket.on('session', onTicket)
   socket.once('secureConnect', () => {
-    clearTimeout(timer)
+    settle()
     socket.off('error', fail)
     socket.off('close', onClose)
     resolve({ socket, seconds: (performance.now() - connectedAt) / 1000 })

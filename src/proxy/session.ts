@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { messageOf, PulsewardError } from '../errors.ts'
 import { FrameStream } from '../mqtt/frames.ts'
-import { versionName } from '../mqtt/packet.ts'
+import { versionName, type Version } from '../mqtt/packet.ts'
 import { Reason, refusal } from '../mqtt/reply.ts'
 import type { Outcome } from '../mqtt/rule.ts'
 import { brokenRule } from '../mqtt/rules.ts'
@@ -51,6 +51,8 @@ export class Session implements Connection, PumpOwner, Swept {
   readonly #up: Pump
   #down: Pump | undefined
   #broker: TLSSocket | undefined
+  /** Gives up the dial that is under way. */
+  #dialling: AbortController | undefined
   #server = ''
   #phase: Phase = 'connect'
   /** Milliseconds by the sweep's clock. */
@@ -97,17 +99,19 @@ export class Session implements Connection, PumpOwner, Swept {
       }
     } else if (this.#halfClosed) {
       if (this.#stalled(now)) this.destroy()
-    } else if (
-      this.#phase === 'relay' &&
-      now - this.#deviceHeard > this.#judge.silence &&
-      !this.#device.isPaused()
-    ) {
+    } else if (this.#phase === 'relay' && now - this.#deviceHeard > this.#judge.silence) {
+      this.#silent(now)
+    }
+  }
+
+  /** The device was not heard for too long; while it is made to wait for a slow broker, that is not its fault. */
+  #silent(now: number): void {
+    if (!this.#device.isPaused()) {
       this.#hub.metrics.keepAliveExpired += 1
-      this.#refuse(
-        Reason.keepAliveTimeout,
-        'keep-alive-expired',
-        'nothing heard for 1.5 times the keep alive',
-      )
+      const detail = 'nothing heard for 1.5 times the keep alive'
+      this.#refuse(Reason.keepAliveTimeout, 'keep-alive-expired', detail)
+    } else if (this.#stalled(now)) {
+      this.#refuse(Reason.serverUnavailable, 'broker-stalled', 'the broker takes no more bytes', 'down')
     }
   }
 
@@ -136,6 +140,9 @@ export class Session implements Connection, PumpOwner, Swept {
   destroy(): void {
     this.#device.destroy()
     this.#broker?.destroy()
+    if (this.#phase !== 'dial') return
+    this.#giveUpDial()
+    if (this.#deviceGone) this.#finish()
   }
 
   // --- what the pumps tell ---
@@ -174,7 +181,7 @@ export class Session implements Connection, PumpOwner, Swept {
     const rule = brokenRule(outcome)
     const { direction, faultAt } = pump.stream
     const clause =
-      rule.clause[this.#state.version === 5 ? 'v5' : 'v3'] ?? rule.clause.policy ?? rule.clause.v5
+      rule.clause[this.#version === 5 ? 'v5' : 'v3'] ?? rule.clause.policy ?? rule.clause.v5
     const finding = {
       detector: protocolDetector,
       severity: 'warning',
@@ -222,9 +229,10 @@ export class Session implements Connection, PumpOwner, Swept {
 
   async #dial(): Promise<void> {
     if (this.#phase !== 'dial') return
+    this.#dialling = new AbortController()
     let connected: Connected
     try {
-      connected = await this.#hub.plan.upstream.connect()
+      connected = await this.#hub.plan.upstream.connect(this.#dialling.signal)
     } catch (error) {
       return this.#noBroker(error)
     }
@@ -244,6 +252,7 @@ export class Session implements Connection, PumpOwner, Swept {
   #relay({ socket, server, facts }: Connected): void {
     const { metrics, plan } = this.#hub
     this.#phase = 'relay'
+    this.#dialling = undefined
     this.#server = server
     this.#broker = socket
     this.#brokerGone = false
@@ -259,8 +268,16 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#down = new Pump(this.#stream('down'), socket, this)
     this.#up.open(socket)
     if (this.#deviceGone || this.#up.done) endWith(socket)
-    if (this.#deviceGone) socket.resume()
-    else this.#down.open(this.#device)
+    if (!this.#deviceGone) return this.#down.open(this.#device)
+    // What the broker answers is for nobody, and must not pile up.
+    this.#down.stop()
+    socket.resume()
+  }
+
+  #giveUpDial(): void {
+    this.#phase = 'closing'
+    this.#dialling?.abort()
+    this.#dialling = undefined
   }
 
   #stream(direction: 'up' | 'down'): FrameStream {
@@ -294,6 +311,7 @@ export class Session implements Connection, PumpOwner, Swept {
     }
     limited('warn', code, fields, 'session refused')
     const packet = this.#lastPacket(reason)
+    if (this.#phase === 'dial') this.#giveUpDial()
     this.#phase = 'closing'
     this.#closingSince = this.#hub.sweep.now
     this.#up.stop()
@@ -308,9 +326,11 @@ export class Session implements Connection, PumpOwner, Swept {
 
   /** What the device is told before we close, where its version and the bytes it has so far allow. */
   #lastPacket(reason: number): Buffer | undefined {
-    if (this.#down !== undefined && !this.#down.stream.betweenFrames) return undefined
-    const { version, claimed, connackCode } = this.#state
-    const packet = refusal(version === 0 ? claimed : version, connackCode >= 0, reason)
+    if (!this.#device.writable || this.#down?.stream.betweenFrames === false) return undefined
+    const { brokerLeft, connackCode } = this.#state
+    // The broker has had the last word: nothing may follow its DISCONNECT (MQTT 5.0, 3.14.4) or its refusal (3.2.2.2).
+    if (brokerLeft || connackCode > 0) return undefined
+    const packet = refusal(this.#version, connackCode >= 0, reason)
     if (packet !== undefined) {
       this.#hub.metrics.bytes[ByteCount.deviceSent]! += packet.length
       if (connackCode < 0) this.#hub.metrics.connacks[packet[3]!]! += 1
@@ -343,6 +363,9 @@ export class Session implements Connection, PumpOwner, Swept {
   #closed(leg: 'device' | 'broker'): void {
     if (leg === 'device') this.#deviceGone = true
     else this.#brokerGone = true
+    // A closed socket takes nothing more: a leg that still wrote to it would wait for a drain that never comes.
+    if (leg === 'device') this.#down?.stop()
+    else this.#up.stop()
     this.#because(`${leg}-closed`)
     this.#halfClosed = true
     if (leg === 'broker' && this.#state.connackCode < 0 && !this.#deviceGone) this.#unanswered()
@@ -381,6 +404,12 @@ export class Session implements Connection, PumpOwner, Swept {
     if (this.#reason === '') this.#reason = reason
   }
 
+  /** As far as CONNECT tells, even one that was refused. */
+  get #version(): Version {
+    const { version, claimed } = this.#state
+    return version === 0 ? (this.#judge.connect?.version ?? claimed) : version
+  }
+
   #identity() {
     const facts = this.#judge.connect
     return {
@@ -388,7 +417,7 @@ export class Session implements Connection, PumpOwner, Swept {
       address: this.#address,
       transport: this.#transport,
       clientId: facts?.clientId,
-      version: versionName(this.#state.version),
+      version: versionName(this.#version),
       keepAlive: facts?.keepAlive,
       ja4: this.#hello?.ja4,
     }

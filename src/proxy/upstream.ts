@@ -2,15 +2,15 @@
 
 import type { TLSSocket } from 'node:tls'
 import type { UpstreamPlan } from '../config/snapshot.ts'
-import { PulsewardError } from '../errors.ts'
+import { messageOf, PulsewardError } from '../errors.ts'
 import { hostPort } from '../net/address.ts'
-import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { explainFailure } from '../tls/failure.ts'
 import { describe } from '../tls/handshake.ts'
 import { judge } from '../tls/trust.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
 import { dial, DialError, type Dialled } from './dial.ts'
+import type { Hub } from './hub.ts'
 
 /** A connection to a server that was trusted; nothing has been written to it yet. */
 export interface Connected {
@@ -36,7 +36,21 @@ interface Server extends ServerState {
   /** Milliseconds by the monotonic clock: before it, the server is left alone or tried last. */
   distrustedUntil: number
   downUntil: number
+  /** `until` in milliseconds by the monotonic clock. */
   ticket: { readonly session: Buffer; readonly verdict: Verdict; readonly until: number } | undefined
+}
+
+interface UpstreamDeps {
+  readonly metrics: Metrics
+  readonly limited: Hub['limited']
+  /** Milliseconds, monotonic. */
+  readonly clock?: () => number
+}
+
+interface Attempt {
+  readonly signal: AbortSignal
+  /** Without resuming a session. */
+  readonly fresh?: boolean
 }
 
 /** A server that did not answer is tried after the others for this long, so that a dead first one delays nobody. */
@@ -50,14 +64,15 @@ export class Upstream {
   readonly plan: UpstreamPlan
   readonly #servers: readonly Server[]
   readonly #metrics: Metrics
-  readonly #log: Log
+  /** Limited by server and reason: devices that come again and again must not fill the log. */
+  readonly #limited: Hub['limited']
   /** Milliseconds, monotonic. */
   readonly #clock: () => number
 
-  constructor(plan: UpstreamPlan, deps: { metrics: Metrics; log: Log; clock?: () => number }) {
+  constructor(plan: UpstreamPlan, deps: UpstreamDeps) {
     this.plan = plan
     this.#metrics = deps.metrics
-    this.#log = deps.log
+    this.#limited = deps.limited
     this.#clock = deps.clock ?? (() => performance.now())
     this.#servers = plan.servers.map(({ host, port }) => ({
       host,
@@ -66,8 +81,8 @@ export class Upstream {
       verdict: 'unchecked',
       reasons: [],
       checkedAt: 0,
-      distrustedUntil: 0,
-      downUntil: 0,
+      distrustedUntil: -Infinity,
+      downUntil: -Infinity,
       ticket: undefined,
     }))
   }
@@ -83,17 +98,18 @@ export class Upstream {
 
   /**
    * Connects to the first server that answers and is trusted. Rejects with `upstream-untrusted` where one was reached
-   * and none trusted, else with `upstream-unreachable`.
+   * and none trusted, else with `upstream-unreachable`; the latter too once `signal` says that nobody waits any more.
    */
-  async connect(): Promise<Connected> {
+  async connect(signal: AbortSignal): Promise<Connected> {
+    const began = this.#clock()
     const failures: string[] = []
     for (const server of this.#inOrder()) {
-      const connected = await this.#attempt(server)
+      if (signal.aborted) break
+      const connected = await this.#attempt(server, { signal })
       if (typeof connected !== 'string') return connected
       failures.push(`${server.server}: ${connected}`)
     }
-    const now = this.#clock()
-    const distrusted = this.#servers.filter(({ distrustedUntil }) => distrustedUntil > now)
+    const distrusted = this.#servers.filter(({ distrustedUntil }) => distrustedUntil >= began)
     const { name } = this.plan
     if (distrusted.length > 0) {
       const seen =
@@ -117,12 +133,12 @@ export class Upstream {
     )
   }
 
-  /** One handshake with each server, for readiness: no MQTT is spoken, and no ticket is used. */
-  async probe(): Promise<void> {
+  /** One handshake with each server, for readiness: no MQTT is spoken, and no ticket is used. Never rejects. */
+  async probe(signal: AbortSignal): Promise<void> {
     await Promise.all(
       this.#servers.map(async (server) => {
         if (server.distrustedUntil > this.#clock()) return
-        const connected = await this.#attempt(server, { fresh: true })
+        const connected = await this.#attempt(server, { signal, fresh: true })
         if (typeof connected !== 'string') connected.socket.destroy()
       }),
     )
@@ -136,11 +152,11 @@ export class Upstream {
   }
 
   /** A trusted connection, or in a few words why there is none. */
-  async #attempt(server: Server, { fresh = false } = {}): Promise<Connected | string> {
+  async #attempt(server: Server, { signal, fresh = false }: Attempt): Promise<Connected | string> {
     const { serverName, context, timeouts } = this.plan
     const name = serverName ?? server.host
     const ticket =
-      fresh || server.ticket === undefined || server.ticket.until < Date.now() ? undefined : server.ticket
+      fresh || server.ticket === undefined || server.ticket.until < this.#clock() ? undefined : server.ticket
     let verdict: Verdict | undefined
     let until = 0
     let early: Buffer | undefined
@@ -150,13 +166,19 @@ export class Upstream {
     }
     let dialled: Dialled
     try {
-      dialled = await dial({ ...server, name, context, session: ticket?.session, timeouts, onTicket })
+      dialled = await dial({ ...server, name, context, session: ticket?.session, timeouts, onTicket, signal })
     } catch (error) {
       return this.#notReached(server, error)
     }
     const { socket, seconds } = dialled
-    const facts = describe(socket, { name, at: Date.now(), earlier: ticket?.verdict })
-    verdict = judge(facts, this.plan.trust)
+    let facts: HandshakeFacts
+    try {
+      facts = describe(socket, { name, at: Date.now(), earlier: ticket?.verdict })
+      verdict = judge(facts, this.plan.trust)
+    } catch (error) {
+      socket.destroy()
+      return this.#unjudged(server, error)
+    }
     this.#metrics.handshaken({
       leg: 'broker',
       version: facts.protocol,
@@ -172,7 +194,7 @@ export class Upstream {
       return this.#distrust(server, verdict)
     }
     // However often it is renewed, a session ends an hour after the handshake that showed the certificates.
-    until = (facts.resumed ? ticket?.until : undefined) ?? facts.at + ticketTime
+    until = (facts.resumed ? ticket?.until : undefined) ?? this.#clock() + ticketTime
     if (early !== undefined) server.ticket = { session: early, verdict, until }
     server.downUntil = 0
     const notAfter = verdict.path.map((certificate) => certificate.validToDate.getTime())
@@ -184,6 +206,7 @@ export class Upstream {
     const { trust, name } = this.plan
     const cause = error instanceof DialError ? error.cause : error
     const { reason, hint } = explainFailure(cause, { postQuantum: trust.postQuantum })
+    if (reason === 'cancelled') return reason
     server.checkedAt = Date.now()
     server.verdict = reason
     server.reasons = [hint]
@@ -200,11 +223,25 @@ export class Upstream {
       server.downUntil = this.#clock() + downTime
       this.#metrics.unreached(name, server.server, reason)
     }
-    this.#log.warn(
-      { upstream: name, server: server.server, reason, hint },
-      'broker not reached; nothing was sent to it',
-    )
+    const fields = { upstream: name, server: server.server, reason, hint }
+    const message = 'broker not reached; nothing was sent to it'
+    this.#limited('warn', `${server.server} ${reason}`, fields, message)
     return reason
+  }
+
+  /** A defect of ours in judging what was shown: fails closed, and takes nobody else along. */
+  #unjudged(server: Server, error: unknown): string {
+    server.checkedAt = Date.now()
+    server.verdict = 'unjudged'
+    server.reasons = [messageOf(error)]
+    server.ticket = undefined
+    server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
+    this.#metrics.distrusted(this.plan.name, server.server, server.verdict)
+    const stack = error instanceof Error ? error.stack : String(error)
+    const fields = { upstream: this.plan.name, server: server.server, stack }
+    const message = 'a defect in Pulseward: broker not judged; nothing was sent to it'
+    this.#limited('error', `${server.server} unjudged`, fields, message)
+    return server.verdict
   }
 
   #distrust(server: Server, verdict: Verdict): string {
@@ -226,7 +263,8 @@ export class Upstream {
       hint,
       served,
     }
-    this.#log.error(fields, 'broker not trusted; nothing was sent to it')
+    const message = 'broker not trusted; nothing was sent to it'
+    this.#limited('error', `${server.server} ${verdict.verdict}`, fields, message)
     return verdict.verdict
   }
 }

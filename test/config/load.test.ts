@@ -216,7 +216,7 @@ describe('what cannot be used', () => {
       ['1', '10s', 'true', '0.0.0.0:1883', 'mqtts://', '@', '\t', '\u0000', '%', '---', '? ', '"', "'"],
     ]
     const word = fc.constantFrom(...words.flat())
-    const text = fc.array(word, { maxLength: 40 }).map((words) => words.join(''))
+    const text = fc.array(word, { maxLength: 40 }).map((chosen) => chosen.join(''))
     await fc.assert(
       fc.asyncProperty(text, async (content) => {
         await writeFile(join(folder.path, 'proxy.yaml'), content)

@@ -81,7 +81,8 @@ const frauds: readonly Fraud[] = [
   },
 ]
 
-describe.each(frauds)('a broker $what', ({ verdict, tls, asked, unseen = false }) => {
+describe.each(frauds.map((fraud) => [fraud.what, fraud] as const))('a broker %s', (_, fraud) => {
+  const { verdict, tls, asked, unseen = false } = fraud
   const stack = new AsyncDisposableStack()
   let rogue: TestBroker
   let proxy: Proxy
@@ -159,7 +160,7 @@ test('a broker that comes back with a new key of the same CA and name is refused
   await using proxy = await Proxy.start({ config: configured(genuine.cert), files })
   {
     await using device = await Device.join(proxy.port)
-    expect(device.closed).toBe(false)
+    expect(device.ended).toBe(false)
   }
   await before[Symbol.asyncDispose]()
   await using after = await TestBroker.start({ ...shown(rotated), port: before.port })
@@ -174,7 +175,7 @@ test('a broker that comes back with a new key of the same CA and name is refused
   await proxy.rewrite(configured(genuine.cert, rotated.cert))
   expect((await proxy.reload()).msg).toBe('configuration reloaded')
   await using welcome = await Device.join(proxy.port, { clientId: 'welcome' })
-  expect(welcome.closed).toBe(false)
+  expect(welcome.ended).toBe(false)
   expect((await after.visitOf('welcome')).received.length).toBeGreaterThan(0)
 })
 
@@ -192,7 +193,7 @@ test('a server that failed is left alone for a while, and the next of the list s
   expect(knocks).toBe(1)
   for (const clientId of ['one', 'two', 'three']) {
     await using device = await Device.join(proxy.port, { clientId })
-    expect(device.closed).toBe(false)
+    expect(device.ended).toBe(false)
     await second.visitOf(clientId)
   }
   expect(rogue.knocks).toBe(knocks)
@@ -233,7 +234,7 @@ test('a broker that asks for a certificate is shown the one of proxy.yaml', asyn
   const files = { 'ca.pem': pki.ca.cert, 'client.pem': client.cert, 'client.key': client.key }
   await using proxy = await Proxy.start({ config, files })
   await using device = await Device.join(proxy.port, { clientId: 'pump-7' })
-  expect(device.closed).toBe(false)
+  expect(device.ended).toBe(false)
   const { socket } = await broker.visitOf('pump-7')
   const seen = socket.getPeerX509Certificate()
   expect(seen?.fingerprint256).toBe(new X509Certificate(client.cert).fingerprint256)

@@ -6,8 +6,8 @@ import { allRules } from '../../src/mqtt/rules.ts'
 import { Device } from '../help/device.ts'
 import { connectPacket, publishPacket } from '../help/packets.ts'
 import type { Visit } from '../help/broker.ts'
-import { Peer } from '../help/peer.ts'
-import { setStage, type Stage } from '../help/stage.ts'
+import type { Peer } from '../help/peer.ts'
+import { readyMade, setStage, type Stage } from '../help/stage.ts'
 import { loadVectors, vectorLimits, type Vector } from '../help/vectors.ts'
 
 /** Lines of one kind that are written at once; more within a second are only counted. */
@@ -42,8 +42,9 @@ describe.concurrent('on the wire', () => {
   test.each(turns.map((vectors, turn) => [turn + 1, vectors] as const))(
     'turn %d',
     async (_, vectors) => {
-      await using stage = await setStage({ limits, broker: { serve: () => {} } })
-      for (const [index, vector] of vectors.entries()) await checkVector(stage, vector, index)
+      await using stage = await setStage({ limits, listener: readyMade, broker: { serve: () => {} } })
+      for (const [index, vector] of vectors.entries()) await checkVector(stage, vector, addressOf(index))
+      for (const [index, vector] of vectors.entries()) await checkLine(stage, vector, addressOf(index))
       const metrics = await stage.proxy.metrics()
       for (const direction of ['up', 'down'] as const) {
         for (const { id } of allRules) {
@@ -75,12 +76,23 @@ test('a bad frame behind a good CONNECT, in one segment: the broker never hears 
   expect(broker.knocks).toBe(knocks)
 })
 
-/** Each from an address of its own, by which its log line is found. */
-async function checkVector({ proxy, broker }: Stage, vector: Vector, index: number): Promise<void> {
-  const { name, direction, refuse, bytes } = vector
-  const address = `127.1.${Math.floor(index / 250)}.${1 + (index % 250)}`
+/** Each vector comes from an address of its own, by which its log line is found. */
+function addressOf(index: number): string {
+  return `127.1.${Math.floor(index / 250)}.${1 + (index % 250)}`
+}
+
+async function checkVector(
+  { proxy, broker, ca }: Stage,
+  vector: Vector,
+  localAddress: string,
+): Promise<void> {
+  const { name, direction, bytes } = vector
   const visits = broker.visits.length
-  await using device = await Device.connect(proxy.port, { localAddress: address })
+  // In plaintext, what does not begin like CONNECT is refused before it is held to be MQTT at all.
+  const sealed = vector.before.length === 0 && bytes[0] !== 0x10
+  await using device = sealed
+    ? await Device.connectTls(proxy.port, { ca, localAddress })
+    : await Device.connect(proxy.port, { localAddress })
   const expected = { up: Buffer.alloc(0), down: Buffer.alloc(0) }
   let visit: Visit | undefined
   for (const step of vector.before) {
@@ -101,22 +113,27 @@ async function checkVector({ proxy, broker }: Stage, vector: Vector, index: numb
   expect(answersTo(vector), name).toContain(answer)
   if (visit === undefined) expect([name, broker.visits.length]).toEqual([name, visits])
   else expect([name, await visit.everything()]).toEqual([name, expected.up])
+}
 
-  const line = await proxy.line('session refused', { address })
-  expect([name, line['reason'], line['direction'], line['blame']]).toEqual([
-    name,
-    refuse?.rule,
-    direction,
-    direction === 'up' ? 'device' : 'broker',
-  ])
-  expect(line['detail'], name).toMatch(new RegExp(`, byte ${refuse?.at} of the packet\\)$`))
+async function checkLine(
+  { proxy }: Stage,
+  { name, direction, refuse }: Vector,
+  address: string,
+): Promise<void> {
+  const { reason, direction: from, blame, detail } = await proxy.line('session refused', { address })
+  const blamed = direction === 'up' ? 'device' : 'broker'
+  expect([name, reason, from, blame]).toEqual([name, refuse?.rule, direction, blamed])
+  expect(detail, name).toMatch(new RegExp(`, byte ${refuse?.at} of the packet\\)$`))
 }
 
 /** What the device may be told, as hex. */
 function answersTo({ version, direction, refuse, before }: Vector): string[] {
   const rule = allRules.find(({ id }) => id === refuse?.rule)
   const reason = direction === 'down' ? Reason.unspecified : (rule?.reason ?? -1)
-  const answered = before.some((step) => step.direction === 'down' && step.bytes[0] === 0x20)
+  const fromBroker = before.filter((step) => step.direction === 'down').map((step) => step.bytes)
+  const answered = fromBroker.some((packet) => packet[0] === 0x20)
+  // Behind the broker's DISCONNECT, or a CONNACK that refuses, nothing may come (MQTT 5.0, 3.14.4 and 3.2.2.2).
+  if (fromBroker.some((packet) => packet[0] === 0xe0 || (packet[0] === 0x20 && packet[3] !== 0))) return ['']
   const told = refusal(version, answered, reason)?.toString('hex') ?? ''
   if (before.length > 0) return [told]
   // No CONNECT has passed: where its version cannot be told either, nothing is said, or that it is not supported.

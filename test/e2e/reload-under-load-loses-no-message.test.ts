@@ -112,7 +112,7 @@ describeWith(mosquittoTools, 'under load', () => {
 
     stopping = true
     const published = (await Promise.all(loads)).flat()
-    expect(devices.map(({ closed }) => closed)).not.toContain(true)
+    expect(devices.map(({ ended }) => ended)).not.toContain(true)
     await eventually(
       () => `${published.length} messages`,
       () => subscriber.stdout.toString().split('\n').length > published.length,

@@ -16,7 +16,7 @@ test('readiness goes, newcomers are refused, devices are told and heard out', as
   await proxy.waitForMetric('pulseward_connections', {}, 3)
 
   proxy.signal('SIGTERM')
-  expect((await young.everything()).toString('hex')).toBe('2003000000' + 'e0028b00')
+  expect((await young.everything()).toString('hex')).toBe('2003000000e0028b00')
   expect((await old.everything()).toString('hex')).toBe('20020000')
   await undecided.everything()
   const { status, body } = await proxy.readiness()
@@ -63,7 +63,7 @@ test('who does not go is closed when the time is up', async () => {
   const { proxy } = stage
   await using device = await Device.join(proxy.port)
   expect(await proxy.stop()).toBe(0)
-  await device.untilClosed()
+  expect((await device.everything()).toString('hex')).toBe('20020000')
   expect(proxy.lines('closed before they had ended')).toMatchObject([{ connections: 1 }])
 })
 

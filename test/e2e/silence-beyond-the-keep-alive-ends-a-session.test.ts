@@ -35,12 +35,12 @@ test('the device asks for one second, or the broker imposes it', async () => {
     const began = performance.now()
     expect((await old.everything()).toString('hex')).toBe('20020000')
     expect(performance.now() - began).toBeGreaterThan(5000)
-    expect((await young.everything()).toString('hex')).toBe('2003000000' + 'e0028d00')
-    expect((await imposed.everything()).toString('hex')).toBe('2006000003130001' + 'e0028d00')
+    expect((await young.everything()).toString('hex')).toBe('2003000000e0028d00')
+    expect((await imposed.everything()).toString('hex')).toBe('2006000003130001e0028d00')
   } finally {
     clearInterval(pings)
   }
-  expect([patient.closed, lively.closed]).toEqual([false, false])
+  expect([patient.ended, lively.ended]).toEqual([false, false])
   expect(await proxy.metric('pulseward_keepalive_expired_total')).toBe(3)
   const labels = { listener: 'ward', reason: 'keep-alive-expired' }
   expect(await proxy.metric('pulseward_rejections_total', labels)).toBe(3)

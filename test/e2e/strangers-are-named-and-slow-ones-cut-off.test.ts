@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Device } from '../help/device.ts'
 import { connectPacket, pingreqPacket } from '../help/packets.ts'
-import { setStage, type Stage } from '../help/stage.ts'
+import { readyMade, setStage, type Stage } from '../help/stage.ts'
 import { eventually } from '../help/wait.ts'
 
 const clientHello = Buffer.from('16030100050100000100', 'hex')
@@ -43,7 +43,7 @@ describe('a stranger', () => {
 
 test('a CONNECT that takes too long is not waited for, however it trickles', async () => {
   await using stage = await setStage({
-    listener: { accept: ['mqtt', 'mqtts'] },
+    listener: readyMade,
     limits: { connectTimeout: '1s', perAddress: 100 },
   })
   const { proxy, broker } = stage
@@ -107,6 +107,6 @@ test('caps on connections, in all and from one address, hold and give way', asyn
   await first[Symbol.asyncDispose]()
   await proxy.waitForMetric('pulseward_connections', { listener: 'ward' }, 4)
   const again = await eventually('a place', async () => joined('127.0.0.1', 'f').catch(() => undefined))
-  expect(again.closed).toBe(false)
+  expect(again.ended).toBe(false)
   expect(await count('accepted')).toBe(6)
 })

@@ -40,4 +40,4 @@ test('fifty times out of fifty, while the device goes on sending', async () => {
   await stage.proxy.line('session closed', { reason: 'broker-reset' })
   const labels = { direction: 'down', type: 'disconnect' }
   expect(await stage.proxy.metric('pulseward_mqtt_packets_total', labels)).toBe(50)
-})
+}, 90_000)

@@ -17,7 +17,10 @@ export class Device extends Peer {
   }
 
   /** Connects and shakes hands; rejects with node's error where there is no handshake. */
-  static async connectTls(port: number, options: ConnectionOptions): Promise<Device & { socket: TLSSocket }> {
+  static async connectTls(
+    port: number,
+    options: ConnectionOptions & { readonly localAddress?: string },
+  ): Promise<Device & { socket: TLSSocket }> {
     const half = { allowHalfOpen: true, ...options }
     const socket = connectTls({ host: '127.0.0.1', port, ...half })
     socket.setNoDelay(true)

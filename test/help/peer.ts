@@ -39,6 +39,11 @@ export class Peer implements AsyncDisposable {
     return whole
   }
 
+  /** Whether the other side will say nothing more. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
   get closed(): boolean {
     return this.#closed
   }
@@ -97,7 +102,7 @@ export class Peer implements AsyncDisposable {
       try {
         if (ready()) resolve()
       } catch (error) {
-        reject(error as Error)
+        reject(error)
       }
     }
     this.#waiting.add(look)
@@ -119,7 +124,7 @@ export class Peer implements AsyncDisposable {
   }
 }
 
-export function toBytes(bytes: Bytes): Buffer {
+function toBytes(bytes: Bytes): Buffer {
   if (typeof bytes !== 'string') return Buffer.from(bytes)
   const hex = bytes.replaceAll(/\s+/g, '')
   const out = Buffer.from(hex, 'hex')

@@ -1,5 +1,6 @@
 // Pulseward as its users run it: a process of its own on a proxy.yaml of its own, watched through log and metrics.
 
+import { get } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { Child } from './child.ts'
 import { Exposition, type Labels } from './exposition.ts'
@@ -92,7 +93,7 @@ export class Proxy implements AsyncDisposable {
       },
     )
     // The summary is written just before signals are heeded; an answer comes after.
-    await fetch(`${proxy.#admin}/healthz`)
+    await ask(`${proxy.#admin}/healthz`)
     return proxy
   }
 
@@ -166,9 +167,9 @@ export class Proxy implements AsyncDisposable {
   }
 
   async metrics(): Promise<Exposition> {
-    const response = await fetch(`${this.#admin}/metrics`)
-    if (response.status !== 200) throw new Error(`/metrics answered ${response.status}`)
-    return new Exposition(await response.text())
+    const { status, text } = await ask(`${this.#admin}/metrics`)
+    if (status !== 200) throw new Error(`/metrics answered ${status}`)
+    return new Exposition(text)
   }
 
   async metric(name: string, labels: Labels = {}): Promise<number> {
@@ -194,8 +195,8 @@ export class Proxy implements AsyncDisposable {
 
   /** Status and body of /readyz. */
   async readiness(): Promise<{ readonly status: number; readonly body: unknown }> {
-    const response = await fetch(`${this.#admin}/readyz`)
-    return { status: response.status, body: await response.json() }
+    const { status, text } = await ask(`${this.#admin}/readyz`)
+    return { status, body: JSON.parse(text) as unknown }
   }
 
   async waitForReady(status: 200 | 503): Promise<void> {
@@ -277,4 +278,19 @@ export class Proxy implements AsyncDisposable {
   #tail(): string {
     return this.output.split('\n').slice(-25).join('\n')
   }
+}
+
+/** On a connection of its own: one kept alive may be closed by the server just as it is used again. */
+function ask(url: string): Promise<{ readonly status: number; readonly text: string }> {
+  return new Promise((resolve, reject) => {
+    const request = get(url, { agent: false }, (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk: Buffer) => chunks.push(chunk))
+      response.on('error', reject)
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }),
+      )
+    })
+    request.on('error', reject)
+  })
 }

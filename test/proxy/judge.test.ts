@@ -1,0 +1,170 @@
+// What a session learns from its control packets, and what becomes of findings.
+
+import { describe, expect, test } from 'vitest'
+import type { Detector, Subject } from '../../src/detect/detector.ts'
+import { wideSubscription } from '../../src/detect/wide-subscription.ts'
+import { PacketType } from '../../src/mqtt/packet.ts'
+import { createMetrics } from '../../src/observe/metrics.ts'
+import type { Policy } from '../../src/policy/decide.ts'
+import type { Hub, ListenerPlan } from '../../src/proxy/hub.ts'
+import { Judge } from '../../src/proxy/judge.ts'
+import { Exposition } from '../help/exposition.ts'
+import { bytes, connackPacket, connectPacket, packet, subscribePacket, uint16 } from '../help/packets.ts'
+
+const observe: Policy = { mode: 'observe', actions: new Map([['wide-subscription', 'refuse']]) }
+const refuse: Policy = { mode: 'enforce', actions: new Map([['wide-subscription', 'refuse']]) }
+const report: Policy = { mode: 'enforce', actions: new Map([['wide-subscription', 'report']]) }
+
+function judge(detectors: readonly Detector[] = [], policy = report) {
+  const byType: Detector[][] = []
+  for (const detector of detectors) {
+    for (const name of detector.watches) (byType[PacketType[name]] ??= []).push(detector)
+  }
+  const metrics = createMetrics({ version: 'test' })
+  const said: { level: string; kind: string; fields: Readonly<Record<string, unknown>> }[] = []
+  const plan = {
+    name: 'ward',
+    detectors: byType,
+    policy,
+    timeouts: { idle: 7777 },
+  } as unknown as ListenerPlan
+  const hub = {
+    plan,
+    metrics,
+    limited: (level: string, kind: string, fields: Readonly<Record<string, unknown>>) =>
+      said.push({ level, kind, fields }),
+  } as unknown as Hub
+  const judged = new Judge(hub, { address: '10.0.0.7', transport: 'plain' })
+  return {
+    judge: judged,
+    metrics,
+    said,
+    /** Shows it a whole packet, somewhere in a larger chunk. */
+    see(whole: Buffer) {
+      const chunk = bytes('before', whole, 'after')
+      const lengthBytes = whole.subarray(1).findIndex((byte) => byte < 0x80) + 1
+      return judged.see(whole[0]! >> 4, chunk, 6, 6 + 1 + lengthBytes, 6 + whole.length)
+    },
+    async metric(name: string, labels = {}) {
+      return new Exposition(await metrics.expose()).value(`pulseward_${name}`, labels)
+    },
+    [Symbol.dispose]: () => metrics[Symbol.dispose](),
+  }
+}
+
+describe('silence', () => {
+  test.each([
+    [1, 6500],
+    [60, 95_000],
+    [65_535, 98_307_500],
+    [0, 7777],
+  ])('keep alive %i lets a device be silent for %i ms', (keepAlive, silence) => {
+    using set = judge()
+    expect(set.judge.silence).toBe(Infinity)
+    set.see(connectPacket({ version: 4, keepAlive }))
+    expect(set.judge.silence).toBe(silence)
+    expect(set.judge.connect).toMatchObject({ version: 4, keepAlive, clientId: 'pump-7' })
+  })
+
+  test('is what the broker says in MQTT 5.0', () => {
+    using set = judge()
+    set.see(connectPacket({ version: 5, keepAlive: 60 }))
+    set.see(connackPacket(5))
+    expect(set.judge.silence).toBe(95_000)
+    set.see(connackPacket(5, 0, { properties: bytes(0x13, uint16(10)) }))
+    expect(set.judge.silence).toBe(20_000)
+    set.see(connackPacket(5, 0, { properties: bytes(0x13, uint16(0)) }))
+    expect(set.judge.silence).toBe(7777)
+  })
+
+  test('is not read out of a CONNACK of an older version', () => {
+    using set = judge()
+    set.see(connectPacket({ version: 4, keepAlive: 60 }))
+    set.see(connackPacket(4))
+    expect(set.judge.silence).toBe(95_000)
+  })
+})
+
+test('counts what the broker answered', () => {
+  using set = judge()
+  set.see(connectPacket({ version: 5 }))
+  set.see(connackPacket(5, 0x87))
+  expect(set.metrics.connacks[0x87]).toBe(1)
+})
+
+test('wants to see CONNECT, CONNACK, and what its detectors watch', () => {
+  using none = judge()
+  expect(none.judge.watched).toBe(0b110)
+  using set = judge([wideSubscription.create({})])
+  expect(set.judge.watched).toBe(0b110 | (1 << PacketType.subscribe))
+})
+
+describe('a finding', () => {
+  const wide = subscribePacket(4, 1, [['#', 0]])
+
+  test.each([
+    ['report', report, 'forward', undefined],
+    ['refuse', refuse, 'refuse', { detector: 'wide-subscription', severity: 'notice' }],
+    ['refuse, but only observed', observe, 'forward', undefined],
+  ])('with %s is logged, counted, and handed back only to be refused', async (_, policy, action, finding) => {
+    using set = judge([wideSubscription.create({})], policy)
+    expect(set.see(connectPacket({ version: 4 }))).toBeUndefined()
+    const found = set.see(wide)
+    if (finding === undefined) expect(found).toBeUndefined()
+    else expect(found).toMatchObject(finding)
+    const labels = { detector: 'wide-subscription', severity: 'notice', action }
+    expect(await set.metric('findings_total', labels)).toBe(1)
+    expect(set.said).toMatchObject([
+      { level: 'info', kind: 'wide-subscription', fields: { clientId: 'pump-7', action, listener: 'ward' } },
+    ])
+  })
+
+  test('is made by what came whole and of its kind only', () => {
+    using set = judge([wideSubscription.create({})], refuse)
+    set.see(connectPacket({ version: 4 }))
+    expect(set.see(subscribePacket(4, 1, [['ward/1/#', 0]]))).toBeUndefined()
+    expect(set.see(packet(0xc0))).toBeUndefined()
+    expect(set.said).toEqual([])
+  })
+})
+
+test('a detector is told of its session, and has a memory of its own in each', () => {
+  const subjects: Subject[] = []
+  const seen: unknown[] = []
+  const detector: Detector = {
+    kind: 'counting',
+    watches: ['connect', 'pingreq'],
+    begin(subject) {
+      subjects.push(subject)
+      return { pings: 0 }
+    },
+    see(read, memory) {
+      const own = memory as { pings: number }
+      if (read.cmd === 'pingreq') own.pings += 1
+      seen.push([read.cmd, own.pings])
+      return undefined
+    },
+  }
+  using one = judge([detector])
+  using two = judge([detector])
+  for (const { see } of [one, two]) {
+    see(connectPacket({ version: 4 }))
+    see(packet(0xc0))
+  }
+  one.see(packet(0xc0))
+  // `begin` is called for every type it watches, or once: what counts is that one memory serves all types.
+  expect(subjects[0]).toEqual({
+    address: '10.0.0.7',
+    transport: 'plain',
+    listener: 'ward',
+    clientId: 'pump-7',
+    version: 4,
+  })
+  expect(seen).toEqual([
+    ['connect', 0],
+    ['pingreq', 1],
+    ['connect', 0],
+    ['pingreq', 1],
+    ['pingreq', 2],
+  ])
+})
