@@ -2,7 +2,6 @@
 
 import { parseArgs } from 'node:util'
 import { App } from '../app.ts'
-import { messageOf } from '../errors.ts'
 import { hostPort } from '../net/address.ts'
 import { createLog, type RootLog } from '../observe/log.ts'
 import { createMetrics } from '../observe/metrics.ts'
@@ -101,6 +100,6 @@ function readArguments(argv: string[]): { config: string; help: boolean } {
       },
     }).values
   } catch (thrown) {
-    throw new UsageError(messageOf(thrown), 'see "pulseward run --help"')
+    throw UsageError.of(thrown, 'run')
   }
 }

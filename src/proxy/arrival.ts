@@ -99,6 +99,8 @@ export class Arrival implements Connection, Swept {
     tls.on('error', this.#onTlsError)
     // Node reports some failures of a server's handshake only here.
     tls.on('_tlsError', this.#onTlsError)
+    // Half-open, it would wait for the deadline after the device's FIN.
+    tls.on('end', this.#onTlsClose)
     tls.on('close', this.#onTlsClose)
     tls.on('secure', () => {
       const version = tls.getProtocol() ?? 'none'
@@ -107,6 +109,7 @@ export class Arrival implements Connection, Swept {
       this.#hub.metrics.handshaken({ leg: 'device', version, group: 'none', result, seconds })
       tls.off('error', this.#onTlsError)
       tls.off('_tlsError', this.#onTlsError)
+      tls.off('end', this.#onTlsClose)
       tls.off('close', this.#onTlsClose)
       // A TLS socket that no `tls.Server` made stays open after a broken record, and only this event tells.
       tls.on('_tlsError', (error: Error) => tls.destroy(error))

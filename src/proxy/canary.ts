@@ -1,4 +1,4 @@
-// Looks after readiness: tries every upstream at start, and again, ever less often, while none of its servers is trusted.
+// Looks after readiness: tries every upstream at start, again while none of its servers is trusted, and when one hung up.
 
 import type { Upstream } from './upstream.ts'
 
@@ -35,7 +35,7 @@ export class Canary implements Disposable {
 
   async #probe(upstream: Upstream): Promise<void> {
     const { signal } = this.#stopping
-    if (!upstream.trusted) await upstream.probe(signal)
+    if (!upstream.trusted || upstream.doubted) await upstream.probe(signal)
     if (signal.aborted || ![...this.#upstreams()].includes(upstream)) return
     const delay = upstream.trusted ? firstDelay : (this.#delays.get(upstream) ?? firstDelay)
     this.#delays.set(upstream, Math.min(delay * 2, longestDelay))

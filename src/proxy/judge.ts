@@ -55,6 +55,8 @@ export class Judge {
     this.#subject = { ...this.#where, listener: plan.name, clientId: facts.clientId, version: facts.version }
     for (const detectors of plan.detectors) {
       for (const detector of detectors ?? []) {
+        // One that watches several types is met once for each.
+        if (this.#memories?.has(detector.kind) === true) continue
         const memory = detector.begin(this.#subject)
         if (memory !== undefined) (this.#memories ??= new Map()).set(detector.kind, memory)
       }

@@ -128,7 +128,9 @@ export class Session implements Connection, PumpOwner, Swept {
   drain(): void {
     this.#because('draining')
     if (this.#phase === 'connect' || this.#phase === 'dial') {
-      return this.#refuse(Reason.serverShuttingDown, 'draining', 'the proxy is stopping')
+      // Who has not said CONNECT yet has no version to be told in.
+      const reason = this.#phase === 'connect' ? Reason.unspecified : Reason.serverShuttingDown
+      return this.#refuse(reason, 'draining', 'the proxy is stopping')
     }
     if (this.#phase !== 'relay') return
     // The device may still be sending: its readings go on until it closes; only our side towards it ends now.
@@ -383,6 +385,7 @@ export class Session implements Connection, PumpOwner, Swept {
     metrics.connectionClosed(plan.name)
     if (this.#server !== '') {
       metrics.sessionClosed(plan.name, this.#transport)
+      if (this.#reason.startsWith('broker-')) plan.upstream.doubt()
       const seconds = Math.round(performance.now() - this.#openedAt) / 1000
       const bytes = { up: this.#bytesUp, down: this.#bytesDown }
       const connack = this.#state.connackCode

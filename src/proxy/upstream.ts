@@ -55,6 +55,8 @@ interface Attempt {
 
 /** A server that did not answer is tried after the others for this long, so that a dead first one delays nobody. */
 const downTime = 5000
+/** Brokers hang up for many reasons; a handshake for each of them would only fill their logs. */
+const doubtTime = 10_000
 /** Handshakes that failed because somebody offers less than was asked for: an old broker, or one in the middle. */
 const weaker: ReadonlySet<string> = new Set(['downgraded', 'group-refused', 'not-tls'])
 /** Sessions are resumed for this long after the full handshake they began with; then the chain is shown again. */
@@ -68,6 +70,8 @@ export class Upstream {
   readonly #limited: Hub['limited']
   /** Milliseconds, monotonic. */
   readonly #clock: () => number
+  #doubtedAt = -Infinity
+  #probedAt = -Infinity
 
   constructor(plan: UpstreamPlan, deps: UpstreamDeps) {
     this.plan = plan
@@ -89,6 +93,16 @@ export class Upstream {
 
   get servers(): readonly ServerState[] {
     return this.#servers
+  }
+
+  /** Whether a server hung up on a session since the last look at it, and that look is not of just now. */
+  get doubted(): boolean {
+    return this.#doubtedAt > this.#probedAt && this.#clock() - this.#probedAt > doubtTime
+  }
+
+  /** A server hung up on a session: it may be gone, and nobody would know until the next device comes. */
+  doubt(): void {
+    this.#doubtedAt = this.#clock()
   }
 
   /** Whether the last handshake of at least one server was trusted. */
@@ -135,6 +149,7 @@ export class Upstream {
 
   /** One handshake with each server, for readiness: no MQTT is spoken, and no ticket is used. Never rejects. */
   async probe(signal: AbortSignal): Promise<void> {
+    this.#probedAt = this.#clock()
     await Promise.all(
       this.#servers.map(async (server) => {
         if (server.distrustedUntil > this.#clock()) return
