@@ -56,7 +56,7 @@ interface Attempt {
 /** A server that did not answer is tried after the others for this long, so that a dead first one delays nobody. */
 const downTime = 5000
 /** Brokers hang up for many reasons; a handshake for each of them would only fill their logs. */
-const doubtTime = 10_000
+const doubtTime = 5000
 /** Handshakes that failed because somebody offers less than was asked for: an old broker, or one in the middle. */
 const weaker: ReadonlySet<string> = new Set(['downgraded', 'group-refused', 'not-tls'])
 /** Sessions are resumed for this long after the full handshake they began with; then the chain is shown again. */

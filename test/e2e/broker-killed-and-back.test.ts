@@ -25,6 +25,8 @@ describeWith(mosquittoTools, 'a broker', () => {
     await old[Symbol.asyncDispose]()
     await young[Symbol.asyncDispose]()
     await proxy.waitForMetric('pulseward_device_sessions', {}, 0)
+    // No device has come since: Pulseward looked for itself.
+    await proxy.waitForReady(503)
 
     for (const [version, answer] of [
       [4, '20020003'],
@@ -34,7 +36,6 @@ describeWith(mosquittoTools, 'a broker', () => {
       await turned.send(connectPacket({ version }))
       expect((await turned.everything()).toString('hex')).toBe(answer)
     }
-    await proxy.waitForReady(503)
     const metrics = await proxy.metrics()
     const refused = { upstream: 'hospital', reason: 'refused' }
     expect(metrics.value('pulseward_upstream_dial_failures_total', refused)).toBeGreaterThan(0)
