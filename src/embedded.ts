@@ -58,7 +58,8 @@ export class EmbeddedBroker implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await new Promise<void>((resolve) => this.#broker.close(() => resolve()))
+    if (!this.#server.listening) return
     this.#server.close()
+    await new Promise<void>((resolve) => this.#broker.close(() => resolve()))
   }
 }

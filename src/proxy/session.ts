@@ -4,7 +4,6 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { messageOf, PulsewardError } from '../errors.ts'
 import { FrameStream } from '../mqtt/frames.ts'
-import { versionName, type Version } from '../mqtt/packet.ts'
 import { Reason, refusal } from '../mqtt/reply.ts'
 import type { Outcome } from '../mqtt/rule.ts'
 import { brokenRule } from '../mqtt/rules.ts'
@@ -16,6 +15,7 @@ import type { ClientHello } from '../tls/client-hello.ts'
 import type { Connection, Hub } from './hub.ts'
 import { Judge } from './judge.ts'
 import { Pump, type PumpOwner } from './pump.ts'
+import { SessionRecord, type LegName } from './record.ts'
 import type { Swept } from './sweep.ts'
 import type { Connected } from './upstream.ts'
 
@@ -42,18 +42,16 @@ const lingerBytes = 256 * 1024
 export class Session implements Connection, PumpOwner, Swept {
   readonly #hub: Hub
   readonly #device: Socket
-  readonly #transport: 'plain' | 'tls'
   readonly #address: string
   readonly #openedAt: number
-  readonly #hello: ClientHello | undefined
   readonly #state = new SessionState()
   readonly #judge: Judge
+  readonly #record: SessionRecord
   readonly #up: Pump
   #down: Pump | undefined
   #broker: TLSSocket | undefined
   /** Gives up the dial that is under way. */
   #dialling: AbortController | undefined
-  #server = ''
   #phase: Phase = 'connect'
   /** Milliseconds by the sweep's clock. */
   #deviceHeard: number
@@ -62,9 +60,6 @@ export class Session implements Connection, PumpOwner, Swept {
   #halfClosed = false
   #deviceGone = false
   #brokerGone = true
-  #reason = ''
-  #bytesUp = 0
-  #bytesDown = 0
   #lingered = 0
   /** Bytes waiting to be written, as of the last sweep: while they change, a slow peer is still being served. */
   #unwritten = 0
@@ -72,17 +67,16 @@ export class Session implements Connection, PumpOwner, Swept {
   constructor({ device, transport, first, address, openedAt, hello, hub, before }: SessionOptions) {
     this.#hub = hub
     this.#device = device
-    this.#transport = transport
     this.#address = address
     this.#openedAt = openedAt
-    this.#hello = hello
     this.#deviceHeard = hub.sweep.now
     this.#brokerHeard = hub.sweep.now
     this.#judge = new Judge(hub, { address, transport })
+    this.#record = new SessionRecord(hub, this.#state, this.#judge, { address, transport, hello, openedAt })
     hub.sweep.add(this)
     hub.opened(this, before)
     keepLastWords(device, () => this.#lastWords('device'))
-    device.on('error', (error) => this.#failed('device', error))
+    device.on('error', (error) => this.#record.failed('device', error))
     device.on('close', () => this.#closed('device'))
     this.#up = new Pump(this.#stream('up'), device, this)
     if (first.length > 0) this.#up.take(first)
@@ -126,7 +120,7 @@ export class Session implements Connection, PumpOwner, Swept {
   }
 
   drain(): void {
-    this.#because('draining')
+    this.#record.because('draining')
     if (this.#phase === 'connect' || this.#phase === 'dial') {
       // Who has not said CONNECT yet has no version to be told in.
       const reason = this.#phase === 'connect' ? Reason.unspecified : Reason.serverShuttingDown
@@ -163,11 +157,11 @@ export class Session implements Connection, PumpOwner, Swept {
   passed(pump: Pump, bytes: number): void {
     const { metrics } = this.#hub
     if (pump !== this.#up) {
-      this.#bytesDown += bytes
+      this.#record.bytesDown += bytes
       metrics.bytes[ByteCount.deviceSent]! += bytes
       return
     }
-    this.#bytesUp += bytes
+    this.#record.bytesUp += bytes
     metrics.bytes[ByteCount.brokerSent]! += bytes
     if (this.#phase !== 'connect') return
     // CONNECT passed. The broker is dialled once the rest of this read is judged too: behind a good CONNECT may
@@ -183,7 +177,7 @@ export class Session implements Connection, PumpOwner, Swept {
     const rule = brokenRule(outcome)
     const { direction, faultAt } = pump.stream
     const clause =
-      rule.clause[this.#version === 5 ? 'v5' : 'v3'] ?? rule.clause.policy ?? rule.clause.v5
+      rule.clause[this.#record.version === 5 ? 'v5' : 'v3'] ?? rule.clause.policy ?? rule.clause.v5
     const finding = {
       detector: protocolDetector,
       severity: 'warning',
@@ -201,19 +195,18 @@ export class Session implements Connection, PumpOwner, Swept {
   ended(pump: Pump): void {
     if (pump === this.#up) return this.#deviceEnded()
     if (this.#state.connackCode < 0) return this.#unanswered()
-    this.#because('broker-closed')
+    this.#record.because('broker-closed')
     this.#halfClosed = true
     endWith(this.#device)
   }
 
   crashed(_pump: Pump, error: unknown): void {
-    const stack = error instanceof Error ? error.stack : String(error)
-    this.#hub.log.error({ ...this.#identity(), stack }, 'a defect in Pulseward; only this session is closed')
+    this.#record.crashed(error)
     this.#refuse(Reason.unspecified, 'internal-error', 'a defect in Pulseward')
   }
 
   #deviceEnded(): void {
-    this.#because('device-closed')
+    this.#record.because('device-closed')
     this.#halfClosed = true
     if (this.#phase === 'connect') {
       this.#phase = 'closing'
@@ -252,21 +245,16 @@ export class Session implements Connection, PumpOwner, Swept {
   }
 
   #relay({ socket, server, facts }: Connected): void {
-    const { metrics, plan } = this.#hub
     this.#phase = 'relay'
     this.#dialling = undefined
-    this.#server = server
     this.#broker = socket
     this.#brokerGone = false
     this.#deviceHeard = this.#hub.sweep.now
     this.#brokerHeard = this.#hub.sweep.now
-    metrics.sessionOpened(plan.name, this.#transport)
     keepLastWords(socket, () => this.#lastWords('broker'))
-    socket.on('error', (error) => this.#failed('broker', error))
+    socket.on('error', (error) => this.#record.failed('broker', error))
     socket.on('close', () => this.#closed('broker'))
-    const { protocol, cipher, group, resumed } = facts
-    const tls = { protocol, cipher, group, resumed }
-    this.#hub.log.info({ ...this.#identity(), server, tls }, 'session opened')
+    this.#record.opened(server, facts)
     this.#down = new Pump(this.#stream('down'), socket, this)
     this.#up.open(socket)
     if (this.#deviceGone || this.#up.done) endWith(socket)
@@ -301,17 +289,7 @@ export class Session implements Connection, PumpOwner, Swept {
   /** Tells the device in its version's terms, closes both legs, and reads on a while so that the device can read why. */
   #refuse(reason: number, code: string, detail: string, direction: 'up' | 'down' = 'up'): void {
     if (this.#phase === 'closing') return
-    this.#because(code)
-    const { metrics, plan, limited } = this.#hub
-    metrics.rejected(plan.name, code)
-    const fields = {
-      ...this.#identity(),
-      reason: code,
-      detail,
-      direction,
-      blame: direction === 'up' ? 'device' : 'broker',
-    }
-    limited('warn', code, fields, 'session refused')
+    this.#record.refused(code, detail, direction)
     const packet = this.#lastPacket(reason)
     if (this.#phase === 'dial') this.#giveUpDial()
     this.#phase = 'closing'
@@ -332,7 +310,7 @@ export class Session implements Connection, PumpOwner, Swept {
     const { brokerLeft, connackCode } = this.#state
     // The broker has had the last word: nothing may follow its DISCONNECT (MQTT 5.0, 3.14.4) or its refusal (3.2.2.2).
     if (brokerLeft || connackCode > 0) return undefined
-    const packet = refusal(this.#version, connackCode >= 0, reason)
+    const packet = refusal(this.#record.version, connackCode >= 0, reason)
     if (packet !== undefined) {
       this.#hub.metrics.bytes[ByteCount.deviceSent]! += packet.length
       if (connackCode < 0) this.#hub.metrics.connacks[packet[3]!]! += 1
@@ -346,8 +324,8 @@ export class Session implements Connection, PumpOwner, Swept {
   }
 
   /** A peer takes no more bytes; what it said before that is still being read, for a bounded time. */
-  #lastWords(leg: 'device' | 'broker'): void {
-    this.#because(`${leg}-reset`)
+  #lastWords(leg: LegName): void {
+    this.#record.because(`${leg}-reset`)
     this.#halfClosed = true
     // Nothing more can be delivered to this leg, so nothing more is taken from the other.
     if (leg === 'broker') this.#up.stop()
@@ -356,19 +334,14 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#broker?.resume()
   }
 
-  #failed(leg: 'device' | 'broker', error: Error): void {
-    this.#because(`${leg}-reset`)
-    this.#hub.log.debug({ ...this.#identity(), leg, error: messageOf(error) }, 'connection failed')
-  }
-
   /** One socket is closed: the other is ended, which first delivers everything that was read and passed. */
-  #closed(leg: 'device' | 'broker'): void {
+  #closed(leg: LegName): void {
     if (leg === 'device') this.#deviceGone = true
     else this.#brokerGone = true
     // A closed socket takes nothing more: a leg that still wrote to it would wait for a drain that never comes.
     if (leg === 'device') this.#down?.stop()
     else this.#up.stop()
-    this.#because(`${leg}-closed`)
+    this.#record.because(`${leg}-closed`)
     this.#halfClosed = true
     if (leg === 'broker' && this.#state.connackCode < 0 && !this.#deviceGone) this.#unanswered()
     if (this.#phase === 'connect') this.#phase = 'closing'
@@ -380,50 +353,9 @@ export class Session implements Connection, PumpOwner, Swept {
   }
 
   #finish(): void {
-    const { metrics, plan, sweep, log } = this.#hub
-    sweep.delete(this)
-    metrics.connectionClosed(plan.name)
-    if (this.#server !== '') {
-      metrics.sessionClosed(plan.name, this.#transport)
-      if (this.#reason.startsWith('broker-')) plan.upstream.doubt()
-      const seconds = Math.round(performance.now() - this.#openedAt) / 1000
-      const bytes = { up: this.#bytesUp, down: this.#bytesDown }
-      const connack = this.#state.connackCode
-      const fields = {
-        ...this.#identity(),
-        server: this.#server,
-        reason: this.#reason,
-        connack,
-        bytes,
-        seconds,
-      }
-      log.info(fields, 'session closed')
-    }
+    this.#hub.sweep.delete(this)
+    this.#record.closed()
     this.#hub.closed(this, this.#address)
-  }
-
-  /** The first reason is the one that counts; what follows are its consequences. */
-  #because(reason: string): void {
-    if (this.#reason === '') this.#reason = reason
-  }
-
-  /** As far as CONNECT tells, even one that was refused. */
-  get #version(): Version {
-    const { version, claimed } = this.#state
-    return version === 0 ? (this.#judge.connect?.version ?? claimed) : version
-  }
-
-  #identity() {
-    const facts = this.#judge.connect
-    return {
-      listener: this.#hub.plan.name,
-      address: this.#address,
-      transport: this.#transport,
-      clientId: facts?.clientId,
-      version: versionName(this.#version),
-      keepAlive: facts?.keepAlive,
-      ja4: this.#hello?.ja4,
-    }
   }
 }
 

@@ -9,8 +9,7 @@ const ceiling = 300
 /** Files above the ceiling, each with its own, which may only be lowered. */
 const exceptions: Readonly<Record<string, number>> = {
   'src/mqtt/rules.ts': 330, // a table: one entry a rule
-  'src/app.ts': 450,
-  'src/proxy/session.ts': 450,
+  'src/proxy/session.ts': 380,
 }
 
 const files = await sourceFiles()
