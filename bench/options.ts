@@ -17,11 +17,13 @@ export interface Options {
   readonly quick: boolean
   /** The folder the JSON and Markdown results go to. */
   readonly out: string
+  /** Puts the results into the documents as well. */
+  readonly publish: boolean
   readonly help: boolean
 }
 
 export const USAGE = `usage: npm run bench -- [--only a,b,c,d,e,micro] [--peers ${PEERS.join(',')}]
-                        [--rounds N] [--quick] [--out DIR]
+                        [--rounds N] [--quick] [--out DIR] [--publish]
 
   a      500 connections, 8,000 QoS 0 publishes a second: CPU a message
   b      20 connections, as fast as it goes: CPU a message, messages a second
@@ -29,6 +31,8 @@ export const USAGE = `usage: npm run bench -- [--only a,b,c,d,e,micro] [--peers 
   d      2,000 idle connections: resident memory a connection
   e      QoS 1 round trips: latency added to a direct TLS connection
   micro  the frame validator alone, without sockets (only when named)
+
+  --publish also puts the results into docs/benchmark.md and the README
 `
 
 const MAX_ROUNDS = 20
@@ -49,6 +53,7 @@ export function readOptions(argv: readonly string[], defaultOut: string): Option
     rounds: values.rounds === undefined ? (quick ? 1 : 3) : wholeNumber(values.rounds),
     quick,
     out: values.out ?? defaultOut,
+    publish: values.publish ?? false,
     help: values.help ?? false,
   }
 }
@@ -63,6 +68,7 @@ function parse(argv: readonly string[]) {
         rounds: { type: 'string' },
         quick: { type: 'boolean' },
         out: { type: 'string' },
+        publish: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     })

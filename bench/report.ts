@@ -75,6 +75,13 @@ export function toMarkdown(results: Results): string {
     .concat('\n')
 }
 
+/** The figures alone, as the README shows them. */
+export function toFigures(results: Results): string {
+  const day = results.date.slice(0, 10)
+  const line = `Measured on ${day}: ${machineLine(results)} All conditions: [docs/benchmark.md](docs/benchmark.md).`
+  return [line, figureTable(results, summarise(results.measurements))].join('\n\n').concat('\n')
+}
+
 function machineLine({ machine: { cpu, cores, memory, kernel }, options }: Results): string {
   const size = `${Math.round(memory / 2 ** 30)} GiB`
   return `${cpu}, ${cores} cores, ${size}, Linux ${kernel}; at most ${options.rounds} round(s)${options.quick ? ', quick' : ''}.`

@@ -1,6 +1,5 @@
 // The broker inside: behind real TLS, trusted like any other, and gone when it should be.
 
-import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { EmbeddedBroker } from '../src/embedded.ts'
 import { createMetrics } from '../src/observe/metrics.ts'
@@ -11,6 +10,7 @@ import { Folder } from './help/folder.ts'
 import { bytes, connackPacket, connectPacket, publishPacket, subscribePacket } from './help/packets.ts'
 import { Peer } from './help/peer.ts'
 import { listens } from './help/premises.ts'
+import { soon } from './help/wait.ts'
 
 const never = new AbortController().signal
 
@@ -42,10 +42,8 @@ test('speaks MQTT 3.1.1 over TLS 1.3 to who trusts the local authority, by name 
     const trust = trustSettings({ ...plan.trust, pins: [`sha256/${'A'.repeat(43)}=`] })
     const wary = new Upstream({ ...plan, trust }, { metrics, limited })
     await expect(wary.connect(never)).rejects.toMatchObject({ code: 'upstream-untrusted' })
-    const ended = once(socket, 'close')
-    await broker[Symbol.asyncDispose]()
-    await ended
-    await peer.untilClosed()
+    await soon('the end of the broker', broker[Symbol.asyncDispose]())
+    await peer.everything()
   }
   expect(await listens(port)).toBe(false)
 })

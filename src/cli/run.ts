@@ -53,12 +53,20 @@ export async function run(argv: string[], io: Io & { readonly signals: Signals }
   return 0
 }
 
+/** Two like signals within this many milliseconds are one. */
+const echo = 200
+
 /** From before the start: a process that is the first of its container loses signals that nobody listens to. */
 function heed(signals: Signals, log: RootLog) {
   const first = Promise.withResolvers<void>()
   const second = Promise.withResolvers<void>()
   let next = first
+  let last = { signal: '', at: -Infinity }
   const stop = (signal: string) => (): void => {
+    // systemd signals a whole process group, and a launcher in it hands its own on: that is one wish, told twice.
+    const told = last
+    last = { signal, at: performance.now() }
+    if (told.signal === signal && last.at - told.at < echo) return
     log.info({ signal }, next === first ? 'stopping' : 'stopping at once')
     next.resolve()
     next = second
@@ -78,7 +86,7 @@ function summary(app: App, path: string): string {
   for (const { name, servers, trust } of upstreams) {
     const places = servers.map(({ host, port }) => hostPort(host, port)).join(', ')
     const pins =
-      trust.pins.length === 0 ? 'chain and name only, no pins' : `chain, name and ${trust.pins.length} pins`
+      trust.pins.length === 0 ? 'chain and name only, no pins' : `chain, name and pins (${trust.pins.length})`
     lines.push(`  trusts     ${name}: ${places} by ${pins}; ${trust.minVersion} or later`)
   }
   if (config.listeners.some(({ upstream }) => upstream === 'embedded')) {

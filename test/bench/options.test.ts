@@ -9,6 +9,7 @@ describe('readOptions', () => {
       micro: false,
       peers: [...PEERS],
       rounds: 3,
+      publish: false,
       quick: false,
       out: 'results',
       help: false,

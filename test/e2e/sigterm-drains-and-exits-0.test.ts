@@ -67,13 +67,26 @@ test('who does not go is closed when the time is up', async () => {
   expect(proxy.lines('closed before they had ended')).toMatchObject([{ connections: 1 }])
 })
 
-test.each(['SIGTERM', 'SIGINT'] as const)('a second %s ends it at once', async (signal) => {
+test.each([
+  ['SIGTERM', 'SIGINT'],
+  ['SIGINT', 'SIGTERM'],
+] as const)('%s and then %s end it at once', async (first, second) => {
   await using stage = await setStage({ more: { drain: { timeout: '1h' } } })
   const { proxy } = stage
   await using device = await Device.join(proxy.port)
-  proxy.signal(signal)
+  proxy.signal(first)
   await device.everything()
   await proxy.line('draining')
-  expect(await proxy.stop(signal)).toBe(0)
+  expect(await proxy.stop(second)).toBe(0)
   expect(proxy.lines('stopping at once').length).toBe(1)
+})
+
+test('one signal told twice, as a group and its launcher tell it, is one wish', async () => {
+  await using stage = await setStage({ more: { drain: { timeout: '500ms' } } })
+  const { proxy } = stage
+  await using device = await Device.join(proxy.port)
+  proxy.signal('SIGTERM')
+  expect(await proxy.stop('SIGTERM')).toBe(0)
+  expect(device.ended).toBe(true)
+  expect(proxy.lines('stopping at once')).toEqual([])
 })

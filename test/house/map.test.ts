@@ -3,6 +3,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { expect, test } from 'vitest'
+import { renderMap } from '../../docs/map.ts'
 
 const root = join(import.meta.dirname, '../..')
 const ceiling = 300
@@ -18,6 +19,11 @@ test('every source file opens with the sentence that says what it is', () => {
   expect(files.length).toBeGreaterThan(50)
   const silent = files.filter(({ first }) => !/^\/\/ [\p{L}`"].{10,125}\.$/u.test(first))
   expect(silent.map(({ path, first }) => `${path}: ${first}`)).toEqual([])
+})
+
+test('docs/map.md is up to date: `npm run docs` writes it', async () => {
+  const mapped = files.map(({ path, first }) => ({ path, sentence: first.replace(/^\/\/ /, '') }))
+  expect(await readFile(join(root, 'docs/map.md'), 'utf8')).toBe(renderMap(mapped))
 })
 
 test('no two files say the same', () => {
