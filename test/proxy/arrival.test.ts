@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { connect as connectPlain } from 'node:net'
 import type { SecureContext } from 'node:tls'
-import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { connect as connectTls } from 'node:tls'
 import { duplexPair } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { beforeAll, describe, expect, test } from 'vitest'
@@ -213,7 +213,7 @@ describe('TLS', () => {
     let session: Buffer | undefined
     {
       await using device = await Device.connectTls(gate.port, options)
-      ;(device.socket as TLSSocket).on('session', (ticket: Buffer) => (session = ticket))
+      device.socket.on('session', (ticket: Buffer) => (session = ticket))
       await device.hello()
       await eventually('a ticket', () => session)
     }

@@ -147,9 +147,9 @@ test('a detector is told of its session, and has a memory of its own in each', (
   }
   using one = judge([detector])
   using two = judge([detector])
-  for (const { see } of [one, two]) {
-    see(connectPacket({ version: 4 }))
-    see(packet(0xc0))
+  for (const judged of [one, two]) {
+    judged.see(connectPacket({ version: 4 }))
+    judged.see(packet(0xc0))
   }
   one.see(packet(0xc0))
   // Once a session, however many types it watches.
