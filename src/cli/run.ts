@@ -93,8 +93,14 @@ function summary(app: App, path: string): string {
     lines.push('  trusts     embedded: a broker inside, for trials, by the local CA and its pins; TLSv1.3')
   }
   lines.push(`  metrics    http://${app.adminAddress}/metrics, /healthz, /readyz`)
-  const port = app.listening[0]?.port
-  lines.push(`  try        mosquitto_pub -h 127.0.0.1 -p ${port} -t ward/1/pulse -m 72`, '')
+  const plain = config.listeners.findIndex(({ accept }) => accept.includes('mqtt'))
+  const open = app.listening[plain]
+  if (open !== undefined) {
+    const { host = '' } = config.listeners[plain]?.bind ?? {}
+    const reached = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+    lines.push(`  try        mosquitto_pub -h ${reached} -p ${open.port} -t ward/1/pulse -m 72`)
+  }
+  lines.push('')
   return lines.join('\n')
 }
 

@@ -39,7 +39,7 @@ const limits = z.strictObject({
     .describe('Silence after which a device that asked for no keep alive is closed.'),
   halfClose: duration({ min: '10ms', max: '1h' })
     .prefault('60s')
-    .describe('Time one side may go on sending after the other has finished.'),
+    .describe('Time a session of which one side has finished may stay open without a byte moving.'),
 })
 
 const listenerTls = z.strictObject({

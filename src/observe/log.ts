@@ -102,5 +102,7 @@ function standardOutput(onDrop: () => void): DestinationStream {
     periodicFlush: FLUSH_EVERY,
   })
   stream.on('drop', onDrop)
+  // A full disk or a reader that went away costs log lines, never the proxy.
+  stream.on('error', onDrop)
   return stream
 }
