@@ -57,11 +57,16 @@ export class Pump {
       return this.#owner.crashed(this, error)
     }
     const { carry, from, to } = stream
-    if (carry !== undefined) {
+    if (carry === undefined) {
+      if (to > from) this.#write(to - from === chunk.length ? chunk : chunk.subarray(from, to))
+    } else {
       stream.carry = undefined
+      // A frame that was cut and its followers leave as one write: one system call, one run of TLS records.
+      this.#sink?.cork()
       this.#write(carry)
+      if (to > from) this.#write(chunk.subarray(from, to))
+      this.#sink?.uncork()
     }
-    if (to > from) this.#write(to - from === chunk.length ? chunk : chunk.subarray(from, to))
     if (outcome === 0) return
     this.stop()
     if (outcome !== stopped) this.#owner.broken(this, outcome)
