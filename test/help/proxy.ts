@@ -262,8 +262,7 @@ export class Proxy implements AsyncDisposable {
   }
 
   #settle(): boolean {
-    // In one piece: the line after it is there as well.
-    const metrics = /metrics +(http:\/\/\S+)\/metrics.*\n.*\n/.exec(this.#child.stderr)?.[1]
+    const metrics = /metrics +(http:\/\/\S+)\/metrics.*\n/.exec(this.#child.stderr)?.[1]
     if (metrics === undefined) return false
     const places = this.#child.stderr.matchAll(/listening +\S+:(\d+) \(([a-z0-9-]+);/g)
     this.#ports = new Map(Array.from(places, ([, port, name = '']) => [name, Number(port)]))
