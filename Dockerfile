@@ -42,5 +42,6 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:9464/healthz').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 
 # Not under `node --permission`: it forbids fsync, without which the local CA could be lost with the power.
-ENTRYPOINT ["node", "/opt/pulseward/dist/main.js"]
+# The heap: docs/adr/0007.
+ENTRYPOINT ["node", "--initial-old-space-size=64", "/opt/pulseward/dist/main.js"]
 CMD ["run", "--config", "/etc/pulseward/proxy.yaml"]

@@ -25,7 +25,7 @@ const pulseward: Peer = {
   title: 'Pulseward',
   command: (job) => [
     process.execPath,
-    fileOf('src/main.ts'),
+    fileOf('bin/pulseward.js'),
     'run',
     '-c',
     write(job, 'proxy.yaml', proxyYaml(job)),

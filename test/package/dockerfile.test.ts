@@ -39,7 +39,8 @@ describe('the Dockerfile', () => {
     expect(only('HEALTHCHECK')).toMatch(/\/healthz/)
     expect(only('HEALTHCHECK')).not.toMatch(/curl|wget/)
     // In the exec form, so that SIGTERM reaches Node and not a shell.
-    expect(JSON.parse(only('ENTRYPOINT'))).toEqual(['node', '/opt/pulseward/dist/main.js'])
+    const entry = ['node', '--initial-old-space-size=64', '/opt/pulseward/dist/main.js']
+    expect(JSON.parse(only('ENTRYPOINT'))).toEqual(entry)
     expect(JSON.parse(only('CMD'))).toEqual(['run', '--config', '/etc/pulseward/proxy.yaml'])
   })
 
@@ -130,7 +131,10 @@ describe('its steps, taken here', () => {
       'final/etc/pulseward/proxy.yaml',
       text.replace('0.0.0.0:1883', '127.0.0.1:0').replace('0.0.0.0:9464', `127.0.0.1:${port}`),
     )
-    const [, main = '', ...rest] = [...JSON.parse(only('ENTRYPOINT')), ...JSON.parse(only('CMD'))] as string[]
+    const [, , main = '', ...rest] = [
+      ...JSON.parse(only('ENTRYPOINT')),
+      ...JSON.parse(only('CMD')),
+    ] as string[]
     return new Child(
       process.execPath,
       [main, ...rest].map((one) => inImage(one, folder)),

@@ -20,6 +20,7 @@ for (const [index, signal] of ${JSON.stringify(signals)}.entries()) {
   })
 }
 console.error('node ' + process.versions.node.split('.')[0] + ' ' + process.argv[1] + ' ' + JSON.stringify(process.argv.slice(2)))
+if (how === 'flags') console.error('flags ' + process.execArgv.join(' '))
 if (how === 'exit') process.exit(Number(what))
 if (how === 'die') process.kill(process.pid, what)
 setInterval(() => {}, 1000)
@@ -83,6 +84,16 @@ describe.skipIf(old === undefined)(`called by an older Node${why}`, () => {
 })
 
 describe('called by Node 26', () => {
+  test('the flags of the caller stay, and the heap gets its own', async () => {
+    await using stage = await makePackage('src/main.ts')
+    await using child = new Child(
+      process.execPath,
+      ['--no-warnings', stage.at('bin/pulseward.js'), 'flags'],
+      { env: environment },
+    )
+    await child.says(/^flags --initial-old-space-size=64 --no-warnings$/m)
+  })
+
   test.each(signals)('there is no second process, and %s arrives', async (signal) => {
     await using stage = await makePackage('src/main.ts')
     await using child = launch(process.execPath, stage, ['own'])
