@@ -89,10 +89,16 @@ function push(stream: FrameStream, { chunks, frames }: Case, atLeast: number): n
 
 /** The stream from a device whose CONNECT was accepted. */
 function connectedStream(): FrameStream {
-  const session = new SessionState()
-  const extras = { counts: new Float64Array(32), watched: 0, witness: () => true }
-  const up = new FrameStream('up', session, LIMITS, extras)
-  const down = new FrameStream('down', session, LIMITS, extras)
+  const session = new SessionState({ book: BOOK, churn: new Churn(), clock: () => 0 })
+  const extras = {
+    counts: new Float64Array(32),
+    hits: new Float64Array(allRules.length + 1),
+    watched: 0,
+    witness: () => true,
+    tolerated: () => undefined,
+  }
+  const up = new FrameStream('up', session, extras)
+  const down = new FrameStream('down', session, extras)
   const outcomes = [up.push(connectPacket('bench-micro')), down.push(Buffer.from(CONNACK))]
   if (outcomes.some((outcome) => outcome < 0))
     throw new Error('the judge refused the benchmark’s CONNECT or CONNACK')

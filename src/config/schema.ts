@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { z } from 'zod'
 import { defaultDetectors, detectorSchema } from '../detect/registry.ts'
 import { parseHost } from './endpoint.ts'
+import { classSchema, inspectionSchema } from './inspection-schema.ts'
 import { address, count, duration, hostName, name, path, pin, server, size } from './scalars.ts'
 
 /** The upstream that needs no entry: a broker inside Pulseward, for trying it out. */
@@ -80,6 +81,9 @@ export const listenerSchema = z.strictObject({
   tls: listenerTls.prefault({}).describe('The TLS that devices speak to Pulseward.'),
   upstream: z.string().describe(`Name of the upstream its devices go to, or \`${EMBEDDED}\`.`),
   limits: limits.prefault({}).describe('What one listener lets strangers use up.'),
+  inspection: inspectionSchema
+    .exactOptional()
+    .describe('What is demanded of packets here, in place of the `inspection` of the file.'),
 })
 
 const upstreamTls = z.strictObject({
@@ -183,10 +187,20 @@ export const configSchema = z.strictObject({
       mode: z
         .enum(['enforce', 'observe'])
         .default('enforce')
-        .describe('`observe` only reports what detectors find. A malformed frame is refused in either.'),
+        .describe(
+          '`observe` only reports what rules and detectors find; what cannot be told apart any more is refused in either.',
+        ),
     })
     .prefault({})
     .describe('What is done about findings.'),
+  inspection: inspectionSchema
+    .prefault({})
+    .describe('What is demanded of every packet; the rules are explained in docs/rules.md.'),
+  classes: z
+    .array(classSchema)
+    .max(64)
+    .default([])
+    .describe('Kinds of device that can take less than others; the first one that fits counts.'),
   detectors: z
     .array(detectorSchema)
     .max(256)

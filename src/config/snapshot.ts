@@ -4,7 +4,6 @@ import { createHash } from 'node:crypto'
 import type { SecureContext } from 'node:tls'
 import type { Detector } from '../detect/detector.ts'
 import { createDetector } from '../detect/registry.ts'
-import type { FrameLimits } from '../mqtt/frames.ts'
 import { PacketType } from '../mqtt/packet.ts'
 import type { Policy } from '../policy/decide.ts'
 import type { Authority } from '../tls/authority.ts'
@@ -12,6 +11,7 @@ import { brokerContext, deviceContext, type BrokerContext } from '../tls/context
 import { trustSettings, type TrustSettings } from '../tls/trust.ts'
 import { readBounded } from './files.ts'
 import type { Loaded } from './load.ts'
+import { inspectionOf, type Inspection } from './rulebooks.ts'
 import type { Config, ListenerConfig, UpstreamConfig } from './schema.ts'
 
 /** What proxy.yaml says of one upstream, compiled. */
@@ -33,7 +33,7 @@ export interface ListenerSettings {
   readonly config: ListenerConfig
   /** What devices that speak TLS are shown; undefined where none may. */
   readonly deviceContext: SecureContext | undefined
-  readonly frames: FrameLimits
+  readonly inspection: Inspection
 }
 
 export interface Snapshot {
@@ -43,7 +43,7 @@ export interface Snapshot {
   readonly config: Config
   readonly listeners: readonly ListenerSettings[]
   readonly upstreams: readonly UpstreamPlan[]
-  readonly policy: Policy
+  readonly policy: Omit<Policy, 'rules'>
   /** Detectors by the number of the packet type they watch. */
   readonly detectors: readonly (readonly Detector[] | undefined)[]
   /** Absolute paths of the files it was made from, besides proxy.yaml. */
@@ -73,7 +73,7 @@ export async function compile(
       Object.freeze({
         config: listener,
         deviceContext: shown && deviceContext({ ...shown, minVersion: listener.tls.minVersion }).context,
-        frames: frameLimits(listener),
+        inspection: inspectionOf(listener, config),
       }),
     )
   }
@@ -117,10 +117,6 @@ async function identity(
   return { cert: [ec.cert, rsa.cert], key: [ec.key, rsa.key], renewAt, warnings }
 }
 
-function frameLimits({ limits }: ListenerConfig): FrameLimits {
-  return { connect: limits.maxConnectPacket, control: limits.maxControlPacket, publish: limits.maxPacket }
-}
-
 function compileUpstream(name: string, { servers, tls, timeouts }: UpstreamConfig): UpstreamPlan {
   const { minVersion, pins, postQuantum, serverName } = tls
   const ca = tls.ca === 'system' ? tls.ca : tls.ca.map(read)
@@ -136,7 +132,7 @@ function compileUpstream(name: string, { servers, tls, timeouts }: UpstreamConfi
   return Object.freeze({ name, key, servers, serverName, context, trust, timeouts })
 }
 
-function policyOf({ policy, detectors }: Config): Policy {
+function policyOf({ policy, detectors }: Config): Omit<Policy, 'rules'> {
   return { mode: policy.mode, actions: new Map(detectors.map(({ kind, action }) => [kind, action])) }
 }
 

@@ -2,29 +2,36 @@
 
 import { checkConnectHeader, claimedVersion } from './connect.ts'
 import { PacketType, type Direction } from './packet.ts'
-import { checkPublishHead, headFault, headNeed } from './publish.ts'
+import { PublishView, checkPublishHead, headFault, headNeed } from './publish.ts'
 import { fault, faultOffset, type Outcome } from './rule.ts'
+import type { FrameLimits } from './rulebook.ts'
 import { rules } from './rules.ts'
+import { Scope, type Tolerated } from './scope.ts'
 import { stateful, type SessionState } from './session.ts'
 import { checkBody, checkFirstByte } from './validate.ts'
 
-/** Bytes a frame may take, its fixed header not counted. */
-export interface FrameLimits {
-  /** The first packet of a connection, before anybody is known. */
-  readonly connect: number
-  /** Packets held until they are whole: all but PUBLISH, and the head of PUBLISH. */
-  readonly control: number
-  /** PUBLISH, whose payload streams through. */
-  readonly publish: number
-}
-
 /** Sees frames that passed; `false` stops the stream in front of this frame. PUBLISH may be there without its payload. */
 export type Witness = (type: number, bytes: Buffer, start: number, body: number, end: number) => boolean
+
+/** Whom a stream tells of what it judges. */
+export interface Bench {
+  /** Gets one added at `direction * 16 + type` for each frame that passes (0 up, 1 down). */
+  readonly counts: Float64Array
+  /** Gets one added at the index of a rule each time it is broken and only reported. */
+  readonly hits: Float64Array
+  /** Bit set of packet types the witness wants to see. */
+  readonly watched: number
+  readonly witness: Witness
+  readonly tolerated: Tolerated
+}
 
 /** The stream was stopped by its witness, not by a rule. */
 export const stopped = -1
 
 const { connect, publish, disconnect } = PacketType
+
+/** How much of a frame that is held back has been judged already. */
+type Judged = 'nothing' | 'first byte' | 'header'
 
 export class FrameStream {
   /** After `push`: a frame that was held back and is now judged; it goes on before the rest. */
@@ -36,32 +43,27 @@ export class FrameStream {
   faultAt = 0
 
   readonly direction: Direction
+  /** The PUBLISH that was judged last. */
+  readonly view = new PublishView()
   readonly #session: SessionState
+  readonly #scope: Scope
   readonly #limits: FrameLimits
-  readonly #counts: Float64Array
+  readonly #bench: Bench
   readonly #countBase: number
-  /** Bit set of packet types the witness wants to see. */
-  readonly #watched: number
-  readonly #witness: Witness
   #payloadLeft = 0
   #store: Buffer | undefined
   #held = 0
   #need = 0
+  #judged: Judged = 'nothing'
 
-  /** `counts` gets one added at `direction * 16 + type` for each frame that passes (0 up, 1 down). */
-  constructor(
-    direction: Direction,
-    session: SessionState,
-    limits: FrameLimits,
-    { counts, watched, witness }: { counts: Float64Array; watched: number; witness: Witness },
-  ) {
+  constructor(direction: Direction, session: SessionState, bench: Bench) {
+    const { book } = session.around
     this.direction = direction
     this.#session = session
-    this.#limits = limits
-    this.#counts = counts
+    this.#limits = book.frames
+    this.#bench = bench
+    this.#scope = new Scope(direction, book, bench.hits, bench.tolerated)
     this.#countBase = direction === 'up' ? 0 : 16
-    this.#watched = watched
-    this.#witness = witness
   }
 
   /** Whether the bytes that went on end between two frames, so that a packet of our own may follow. */
@@ -112,42 +114,50 @@ export class FrameStream {
    * when more bytes are needed (`#need` says how many in all), or a fault.
    */
   #judge(bytes: Buffer, at: number, filled: number): Outcome {
+    const session = this.#session
+    const scope = this.#scope
+    scope.start = at
+    scope.quiet = this.#judged !== 'nothing'
     const first = bytes[at]!
     const type = first >> 4
+    let outcome = session.admit(type, at, scope)
+    if (outcome >= 0) outcome = checkFirstByte(first, session.version, at, scope)
+    if (outcome < 0) return this.#fail(outcome, at)
     // The remaining length, read in place (MQTT 5.0, 2.1.4).
+    scope.quiet = this.#judged === 'header'
     let remaining = 0
     let body = at + 1
     for (let shift = 0; ; shift += 7) {
-      if (body >= filled) return this.#wants(body + 1 - at, at)
+      if (body >= filled) return this.#wants(body + 1 - at, at, 'first byte')
       const byte = bytes[body++]!
       remaining |= (byte & 0x7f) << shift
       if (byte < 0x80) {
-        if (byte === 0 && shift > 0) return this.#fail(fault(rules.remainingLengthNotMinimal, body - 1), at)
+        if (byte === 0 && shift > 0) outcome = scope.breaks(rules.remainingLengthNotMinimal, body - 1)
         break
       }
       if (shift === 21) return this.#fail(fault(rules.remainingLengthTooLong, body - 1), at)
     }
-    const end = body + remaining
-    const session = this.#session
-    let outcome = session.admit(type, this.direction, at)
-    if (outcome >= 0) outcome = checkFirstByte(first, session.version, this.direction, at)
     if (outcome < 0) return this.#fail(outcome, at)
+    scope.quiet = false
+    const end = body + remaining
     if (type === publish) return this.#judgePublish(bytes, at, body, end, filled)
     const limit = session.version === 0 ? this.#limits.connect : this.#limits.control
     if (remaining > limit) return this.#fail(fault(rules.packetTooLarge, at + 1), at)
-    if (end > filled) return this.#wants(end - at, at)
-    outcome = checkBody(bytes, body, end, type, session.version, this.direction)
-    if (outcome >= 0 && type === connect) outcome = checkConnectHeader(bytes, at, body)
+    if (end > filled) return this.#wants(end - at, at, 'header')
+    outcome = checkBody(bytes, body, end, type, session.version, scope)
+    if (outcome >= 0 && type === connect) outcome = checkConnectHeader(bytes, at, body, scope)
+    if (outcome >= 0) outcome = session.check(type, bytes, at, body, end, scope)
     if (outcome < 0) {
       if (type === connect) session.claimed = claimedVersion(bytes, body, end)
       return this.#fail(outcome, at)
     }
-    if ((this.#watched & (1 << type)) !== 0 && !this.#witness(type, bytes, at, body, end)) return stopped
+    const { watched, witness, counts } = this.#bench
+    if ((watched & (1 << type)) !== 0 && !witness(type, bytes, at, body, end)) return stopped
     if ((stateful & (1 << type)) !== 0) {
       if (type === disconnect) session.leave(this.direction)
       else session.advance(type, bytes, body)
     }
-    this.#counts[this.#countBase + type]! += 1
+    counts[this.#countBase + type]! += 1
     return end
   }
 
@@ -155,29 +165,30 @@ export class FrameStream {
   #judgePublish(bytes: Buffer, at: number, body: number, end: number, filled: number): Outcome {
     if (end - body > this.#limits.publish) return this.#fail(fault(rules.packetTooLarge, at + 1), at)
     const flags = bytes[at]! & 0x0f
-    const { version } = this.#session
+    const session = this.#session
+    const { version } = session
     const head = headNeed(bytes, body, Math.min(filled, end), flags, version)
     // In this order: a head that comes in pieces outgrows the limit before its last length is known.
     if (head - body > this.#limits.control) return this.#fail(fault(rules.packetTooLarge, body), at)
     if (head > end) return this.#fail(headFault(bytes, body, end, flags), at)
-    if (head > filled) return this.#wants(head - at, at)
-    const outcome = checkPublishHead(bytes, body, head, flags, version, this.direction)
+    if (head > filled) return this.#wants(head - at, at, 'header')
+    let outcome = checkPublishHead(bytes, body, head, flags, version, this.#scope, this.view)
+    if (outcome >= 0) outcome = session.checkPublish(this.view, bytes, at, body, end, this.#scope)
     if (outcome < 0) return this.#fail(outcome, at)
-    if (
-      (this.#watched & (1 << publish)) !== 0 &&
-      !this.#witness(publish, bytes, at, body, Math.min(end, filled))
-    ) {
+    const { watched, witness, counts } = this.#bench
+    if ((watched & (1 << publish)) !== 0 && !witness(publish, bytes, at, body, Math.min(end, filled))) {
       return stopped
     }
-    this.#counts[this.#countBase + publish]! += 1
+    counts[this.#countBase + publish]! += 1
     if (end <= filled) return end
     this.#payloadLeft = end - filled
     return filled
   }
 
   /** Notes how many bytes the frame at `at` needs before it can be judged further. */
-  #wants(bytes: number, at: number): number {
+  #wants(bytes: number, at: number, judged: Judged): number {
     this.#need = bytes
+    this.#judged = judged
     return at
   }
 
@@ -209,6 +220,7 @@ export class FrameStream {
         this.carry = store.subarray(0, this.#held)
         this.#store = undefined
         this.#held = 0
+        this.#judged = 'nothing'
         return at
       }
     }

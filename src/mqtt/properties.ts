@@ -1,9 +1,9 @@
 // The property blocks of MQTT 5.0: which property may stand where, how often, and with which values (2.2.2).
 
-import type { Direction } from './packet.ts'
 import { PacketType } from './packet.ts'
 import { fault, type Outcome } from './rule.ts'
 import { rules } from './rules.ts'
+import type { Scope } from './scope.ts'
 import { checkBinary, checkString, checkTopicName, uint16 } from './text.ts'
 
 /** Where properties stand: a packet type, or 0 for the will properties inside CONNECT. */
@@ -17,6 +17,8 @@ interface Property {
   readonly places: number
   readonly positive: boolean
   readonly repeats: boolean
+  /** In DISCONNECT, who may send it. */
+  readonly from: 'up' | 'down' | undefined
 }
 
 const { connect, connack, publish, subscribe, unsubscribe, suback, unsuback, disconnect, auth } = PacketType
@@ -43,7 +45,7 @@ define(3, 'string', [publish, willProperties])
 define(8, 'topic', [publish, willProperties])
 define(9, 'binary', [publish, willProperties])
 define(11, 'varint', [publish, subscribe], { positive: true })
-define(17, 'uint32', [connect, connack, disconnect])
+define(17, 'uint32', [connect, connack, disconnect], { from: 'up' }) // MQTT-3.14.2-2
 define(18, 'string', [connack])
 define(19, 'uint16', [connack])
 define(21, 'string', [connect, connack, auth])
@@ -52,7 +54,7 @@ define(23, 'flag', [connect])
 define(24, 'uint32', [willProperties])
 define(25, 'flag', [connect])
 define(26, 'string', [connack])
-define(28, 'string', [connack, disconnect])
+define(28, 'string', [connack, disconnect], { from: 'down' }) // 3.14.2.2.5
 define(31, 'string', [connack, ...acks, suback, unsuback, disconnect, auth])
 define(33, 'uint16', [connect, connack], { positive: true })
 define(34, 'uint16', [connect, connack])
@@ -65,75 +67,139 @@ define(40, 'flag', [connack])
 define(41, 'flag', [connack])
 define(42, 'flag', [connack])
 
+const topicAlias = 35
 const subscriptionIdentifier = 11
+const authenticationMethod = 21
+const userProperty = 38
+const sessionExpiry = 17
+
+/** Bits of `Scope.seen`; no property has the identifier 0, so its bit stands for user properties. */
+export const userPropertySeen = 1
+export const reasonStringSeen = 1 << 31
+export const authDataSeen = 1 << 22
+export const authMethodSeen = 1 << authenticationMethod
+export const sessionExpirySeen = 1 << sessionExpiry
 
 /**
  * Checks a whole property block, its length included; returns the offset behind it.
- * `place` is a packet type, or `willProperties`.
+ * `place` is a packet type, or `willProperties`. What was met stands in `scope` until the next block is checked.
  */
 export function checkProperties(
   bytes: Uint8Array,
   at: number,
   end: number,
   place: number,
-  direction: Direction,
+  scope: Scope,
 ): Outcome {
+  scope.seen = 0
+  scope.topicAlias = 0
+  scope.subscriptionId = 0
+  // Nearly always there are none.
+  if (bytes[at] === 0 && at < end) return at + 1
   const from = skipVarint(bytes, at, end)
   if (from < 0) return fault(rules.propertyLength, at)
   const stop = from + varintAt(bytes, at)
   if (stop > end) return fault(rules.propertyLength, at)
-  let seenLow = 0
+  if (stop - from > scope.book.limits.propertyBytes) {
+    const outcome = scope.breaks(rules.propertyBytes, at)
+    if (outcome < 0) return outcome
+  }
+  return checkEach(bytes, from, stop, place, scope)
+}
+
+function checkEach(bytes: Uint8Array, from: number, stop: number, place: number, scope: Scope): Outcome {
   let seenHigh = 0
+  let userProperties = 0
+  let outcome = 0
   let cursor = from
   while (cursor < stop) {
     const id = bytes[cursor]!
     const property = table[id]
     if (property === undefined) return fault(rules.propertyUnknown, cursor)
-    if ((property.places & (1 << place)) === 0) return fault(rules.propertyNotAllowed, cursor)
-    const repeats = property.repeats || (id === subscriptionIdentifier && direction === 'down')
-    if (id === subscriptionIdentifier && place === publish && direction === 'up') {
-      return fault(rules.propertyNotAllowed, cursor) // MQTT-3.3.4-6
-    }
+    if (!mayStand(property, id, place, scope)) outcome = scope.breaks(rules.propertyNotAllowed, cursor)
     const bit = 1 << (id & 31)
-    if (!repeats && ((id < 32 ? seenLow : seenHigh) & bit) !== 0) return fault(rules.propertyTwice, cursor)
-    if (id < 32) seenLow |= bit
+    const repeats = property.repeats || (id === subscriptionIdentifier && scope.direction === 'down')
+    if (outcome >= 0 && !repeats && ((id < 32 ? scope.seen : seenHigh) & bit) !== 0)
+      outcome = scope.breaks(rules.propertyTwice, cursor)
+    if (id === userProperty && ++userProperties > scope.book.limits.userProperties && outcome >= 0)
+      outcome = scope.breaks(rules.userProperties, cursor)
+    if (outcome < 0) return outcome
+    if (id < 32) scope.seen |= bit
     else seenHigh |= bit
-    const next = checkValue(bytes, cursor + 1, stop, property)
+    if (id === userProperty) scope.seen |= userPropertySeen
+    const next = checkValue(bytes, cursor + 1, stop, property, scope)
     if (next < 0) return next
+    if (id === topicAlias) scope.topicAlias = uint16(bytes, cursor + 1)
+    else if (id === subscriptionIdentifier) scope.subscriptionId = varintAt(bytes, cursor + 1)
+    else if (id === authenticationMethod) scope.methodAt = cursor + 1
+    else if (id === sessionExpiry) scope.expiryAt = cursor + 1
     cursor = next
   }
   return stop
 }
 
-function checkValue(bytes: Uint8Array, at: number, end: number, property: Property): Outcome {
+/** Whether a property has a place here: in this packet, and from this side. */
+function mayStand(property: Property, id: number, place: number, { direction }: Scope): boolean {
+  if ((property.places & (1 << place)) === 0) return false
+  if (id === subscriptionIdentifier) return place !== publish || direction === 'down' // MQTT-3.3.4-6
+  return place !== disconnect || property.from === undefined || property.from === direction
+}
+
+function checkValue(bytes: Uint8Array, at: number, end: number, property: Property, scope: Scope): Outcome {
+  let next = at
+  let inRange = true
   switch (property.shape) {
     case 'flag':
-      if (at + 1 > end) return fault(rules.fieldPastEnd, at)
-      return bytes[at]! > 1 ? fault(rules.propertyValue, at) : at + 1
+      next = at + 1
+      inRange = next > end || bytes[at]! <= 1
+      break
     case 'uint16':
-      if (at + 2 > end) return fault(rules.fieldPastEnd, at)
-      return property.positive && uint16(bytes, at) === 0 ? fault(rules.propertyValue, at) : at + 2
+      next = at + 2
+      inRange = next > end || !property.positive || uint16(bytes, at) !== 0
+      break
     case 'uint32':
-      if (at + 4 > end) return fault(rules.fieldPastEnd, at)
-      return property.positive && uint16(bytes, at) === 0 && uint16(bytes, at + 2) === 0
-        ? fault(rules.propertyValue, at)
-        : at + 4
-    case 'varint': {
-      const next = skipVarint(bytes, at, end)
+      next = at + 4
+      inRange = next > end || !property.positive || uint16(bytes, at) !== 0 || uint16(bytes, at + 2) !== 0
+      break
+    case 'varint':
+      next = skipVarint(bytes, at, end)
+      // Where it ends nobody can say, so this is no question of its range.
       if (next < 0) return fault(rules.propertyValue, at)
-      return property.positive && varintAt(bytes, at) === 0 ? fault(rules.propertyValue, at) : next
-    }
+      inRange = !property.positive || varintAt(bytes, at) !== 0
+      break
     case 'binary':
       return checkBinary(bytes, at, end)
     case 'string':
-      return checkString(bytes, at, end)
+      return checkString(bytes, at, end, scope)
     case 'topic':
-      return checkTopicName(bytes, at, end)
+      return checkTopicName(bytes, at, end, scope)
     case 'pair': {
-      const value = checkString(bytes, at, end)
-      return value < 0 ? value : checkString(bytes, value, end)
+      const value = checkString(bytes, at, end, scope)
+      return value < 0 ? value : checkString(bytes, value, end, scope)
     }
   }
+  if (next > end) return fault(rules.fieldPastEnd, at)
+  if (inRange) return next
+  const outcome = scope.breaks(rules.propertyValue, at)
+  return outcome < 0 ? outcome : next
+}
+
+/** The offset behind the value of a property in a block that was checked; `at` is where its value begins. */
+export function behindValue(bytes: Uint8Array, at: number, id: number): number {
+  switch (table[id]!.shape) {
+    case 'flag':
+      return at + 1
+    case 'uint16':
+      return at + 2
+    case 'uint32':
+      return at + 4
+    case 'varint':
+      while (bytes[at]! >= 0x80) at++
+      return at + 1
+    case 'pair':
+      at += 2 + uint16(bytes, at)
+  }
+  return at + 2 + uint16(bytes, at)
 }
 
 /** The offset behind a variable byte integer; -1 where it is missing, padded or longer than four bytes (1.5.5). */
@@ -163,9 +229,9 @@ function define(
   id: number,
   shape: Shape,
   places: readonly number[],
-  { positive = false, repeats = false }: { positive?: boolean; repeats?: boolean } = {},
+  { positive = false, repeats = false, from }: Partial<Pick<Property, 'positive' | 'repeats' | 'from'>> = {},
 ): void {
   let set = 0
   for (const place of places) set |= 1 << place
-  table[id] = { shape, places: set, positive, repeats }
+  table[id] = { shape, places: set, positive, repeats, from }
 }

@@ -4,6 +4,7 @@ import { PacketType, type Direction, type Version } from './packet.ts'
 import { checkProperties } from './properties.ts'
 import { fault, type Outcome } from './rule.ts'
 import { rules } from './rules.ts'
+import type { Scope } from './scope.ts'
 import { checkTopicCharacters, uint16 } from './text.ts'
 
 /** The QoS in the flags of a fixed header. */
@@ -46,45 +47,77 @@ export function headFault(bytes: Uint8Array, body: number, end: number, flags: n
   return properties > end ? fault(rules.fieldPastEnd, topicEnd) : fault(rules.propertyLength, properties)
 }
 
-/** Checks a whole head, which ends at `head`; returns `head` or a fault. */
+/** What the head of a PUBLISH says, where it lies; filled anew for every PUBLISH that passed its checks. */
+export class PublishView {
+  /** The topic, resolved where an alias stands for it: `topic` from `from` to `to`. */
+  topic: Buffer = nothing
+  from = 0
+  to = 0
+  qos = 0
+  dup = false
+  retain = false
+  /** 0 at QoS 0. */
+  packetId = 0
+  /** 0 where there is none. */
+  alias = 0
+  /** Offset of the payload behind the head. */
+  payload = 0
+}
+
+const nothing: Buffer = Buffer.alloc(0)
+
+/** Checks a whole head, which ends at `head`, and fills `view` from it; returns `head` or a fault. */
 export function checkPublishHead(
-  bytes: Uint8Array,
+  bytes: Buffer,
   body: number,
   head: number,
   flags: number,
   version: Version,
-  direction: Direction,
+  scope: Scope,
+  view: PublishView,
 ): Outcome {
   const qos = qosOf(flags)
   const topicEnd = body + 2 + uint16(bytes, body)
   if (topicEnd > head) return fault(rules.fieldPastEnd, body)
-  const topic = checkTopicCharacters(bytes, body + 2, topicEnd)
+  const topic = checkTopicCharacters(bytes, body + 2, topicEnd, scope)
   if (topic < 0) return topic
   let at = topicEnd
+  view.packetId = 0
   if (qos > 0) {
     if (at + 2 > head) return fault(rules.fieldPastEnd, at)
-    if (uint16(bytes, at) === 0) return fault(rules.packetIdZero, at)
+    view.packetId = uint16(bytes, at)
+    if (view.packetId === 0) {
+      const outcome = scope.breaks(rules.packetIdZero, at)
+      if (outcome < 0) return outcome
+    }
     at += 2
   }
+  view.alias = 0
   if (version === 5) {
-    const properties = at
-    at = checkProperties(bytes, properties, head, PacketType.publish, direction)
+    at = checkProperties(bytes, at, head, PacketType.publish, scope)
     if (at < 0) return at
-    if (topicEnd === body + 2 && !hasTopicAlias(bytes, properties, at)) return fault(rules.topicEmpty, body)
-  } else if (topicEnd === body + 2) return fault(rules.topicEmpty, body)
+    view.alias = scope.topicAlias
+  }
+  if (topicEnd === body + 2 && view.alias === 0) {
+    const outcome = scope.breaks(rules.topicEmpty, body)
+    if (outcome < 0) return outcome
+  }
+  view.topic = bytes
+  view.from = body + 2
+  view.to = topicEnd
+  view.qos = qos
+  view.dup = (flags & 0x08) !== 0
+  view.retain = (flags & 0x01) !== 0
+  view.payload = at
   return at
 }
 
 /** Checks the flags of PUBLISH at `at`. */
-export function checkPublishFlags(
-  flags: number,
-  version: Version,
-  direction: Direction,
-  at: number,
-): Outcome {
+export function checkPublishFlags(flags: number, version: Version, at: number, scope: Scope): Outcome {
   const qos = qosOf(flags)
   if (qos === 3) return fault(rules.publishQos, at)
-  if (qos === 0 && (flags & 0x08) !== 0 && !dupMayStand(version, direction)) return fault(rules.dupAtQos0, at)
+  if (qos === 0 && (flags & 0x08) !== 0 && !dupMayStand(version, scope.direction))
+    return scope.breaks(rules.dupAtQos0, at)
   return at
 }
 
@@ -94,32 +127,4 @@ export function checkPublishFlags(
  */
 function dupMayStand(version: Version, direction: Direction): boolean {
   return version === 3 || (version === 4 && direction === 'down')
-}
-
-const topicAlias = 35
-/** Bytes behind each fixed-size property identifier that PUBLISH may carry. */
-const fixedSizes: Readonly<Record<number, number>> = { 1: 1, 2: 4, 35: 2 }
-
-/** Whether a property block that was already checked holds a topic alias. */
-function hasTopicAlias(bytes: Uint8Array, from: number, end: number): boolean {
-  let at = from
-  while (bytes[at]! >= 0x80) at++
-  at++
-  while (at < end) {
-    const id = bytes[at]!
-    if (id === topicAlias) return true
-    at = behindProperty(bytes, at + 1, id)
-  }
-  return false
-}
-
-function behindProperty(bytes: Uint8Array, at: number, id: number): number {
-  const fixed = fixedSizes[id]
-  if (fixed !== undefined) return at + fixed
-  if (id === 11) {
-    while (bytes[at]! >= 0x80) at++
-    return at + 1
-  }
-  const next = at + 2 + uint16(bytes, at)
-  return id === 38 ? next + 2 + uint16(bytes, next) : next
 }

@@ -2,6 +2,10 @@
 
 import type { Direction } from './packet.ts'
 
+/** What a broken rule leads to: the end of the session, a report while the packet goes on, or nothing. */
+export const modes = ['enforce', 'report', 'off'] as const
+export type Mode = (typeof modes)[number]
+
 export interface Rule {
   /** Position in the rule table, from 1; the key of counters, not public. */
   readonly index: number
@@ -10,12 +14,42 @@ export interface Rule {
   /** Conformance statements or sections, by protocol version; `policy` where no standard demands it. */
   readonly clause: { readonly v3?: string; readonly v5?: string; readonly policy?: string }
   readonly direction: Direction | 'both'
+  /** What the presets make of it; `enforce` unless the draft says otherwise. */
+  readonly mode: { readonly strict: Mode; readonly standard: Mode }
+  /** Can only be enforced: behind a packet that breaks it nobody can say what comes next. */
+  readonly fixed: boolean
   /** One sentence for administrators. */
   readonly explanation: string
   /** R-numbers of the house catalogue and CVE ids of products hurt by a breach. */
   readonly references: readonly string[]
   /** Reason code told to an MQTT 5.0 device: 0x81 malformed packet, 0x82 protocol error, 0x95 packet too large, … */
   readonly reason: number
+}
+
+type Draft = Omit<Rule, 'index' | 'id' | 'direction' | 'mode' | 'fixed' | 'references' | 'reason'> &
+  Partial<Pick<Rule, 'direction' | 'fixed' | 'references' | 'reason'>> & {
+    readonly mode?: Partial<Rule['mode']>
+  }
+
+/** Reason codes of MQTT 5.0 that most rules have. */
+export const malformed = 0x81
+export const protocolError = 0x82
+
+let nextIndex = 0
+
+/** Makes the entry of a rule; the order of calls numbers them. */
+export function defineRule(id: string, draft: Draft): Rule {
+  nextIndex += 1
+  return Object.freeze({
+    direction: 'both' as const,
+    fixed: false,
+    references: [],
+    reason: malformed,
+    ...draft,
+    mode: Object.freeze({ strict: 'enforce' as const, standard: 'enforce' as const, ...draft.mode }),
+    id,
+    index: nextIndex,
+  })
 }
 
 /**

@@ -2,10 +2,11 @@
 
 import { checkAuth, checkConnack, checkDisconnect, checkPublishAnswer, finish } from './answers.ts'
 import { checkConnect } from './connect.ts'
-import { PacketType, type Direction, type Version } from './packet.ts'
+import { PacketType, type Version } from './packet.ts'
 import { checkPublishFlags } from './publish.ts'
 import { fault, type Outcome } from './rule.ts'
 import { rules } from './rules.ts'
+import type { Scope } from './scope.ts'
 import { checkFilterAnswers, checkFilters } from './subscriptions.ts'
 
 const { connect, connack, publish, subscribe, unsubscribe, suback, unsuback, pingreq, pingresp, pubrel } =
@@ -18,51 +19,51 @@ const onlyDown = bits([connack, suback, unsuback, pingresp])
 const flagged = bits([pubrel, subscribe, unsubscribe])
 
 /** Checks the first byte of a packet at `at`; returns `at` or a fault. */
-export function checkFirstByte(first: number, version: Version, direction: Direction, at: number): Outcome {
+export function checkFirstByte(first: number, version: Version, at: number, scope: Scope): Outcome {
   const type = first >> 4
   const flags = first & 0x0f
-  if (type === publish) return checkPublishFlags(flags, version, direction, at)
+  if (type === publish) return checkPublishFlags(flags, version, at, scope)
   if (type === 0 || (type === PacketType.auth && version !== 5)) return fault(rules.reservedType, at)
   const bit = 1 << type
-  if (((direction === 'up' ? onlyDown : onlyUp) & bit) !== 0) return fault(rules.wrongDirection, at)
-  if (direction === 'down' && type === PacketType.disconnect && version !== 5)
-    return fault(rules.wrongDirection, at)
+  const isUp = scope.direction === 'up'
+  if (((isUp ? onlyDown : onlyUp) & bit) !== 0) return fault(rules.wrongDirection, at)
+  if (!isUp && type === PacketType.disconnect && version !== 5) return fault(rules.wrongDirection, at)
   if (type === connect) return at // what its flags mean, the level inside tells: `checkConnectHeader`
   const wanted = (flagged & bit) === 0 ? 0 : 2
   // MQTT 3.1 lets these three carry DUP, which later versions reserve.
   const given = version === 3 && wanted === 2 ? flags & ~0x08 : flags
-  return given === wanted ? at : fault(rules.reservedFlags, at)
+  return given === wanted ? at : scope.breaks(rules.reservedFlags, at)
 }
 
-/** Checks the body of any packet but PUBLISH, from `at` to `end`; returns `end` or a fault. */
+/** Checks the body of any packet but PUBLISH, from `at` to `end`; returns an offset or a fault. */
 export function checkBody(
   bytes: Uint8Array,
   at: number,
   end: number,
   type: number,
   version: Version,
-  direction: Direction,
+  scope: Scope,
 ): Outcome {
   switch (type) {
     case connect:
-      return checkConnect(bytes, at, end)
+      return checkConnect(bytes, at, end, scope)
     case connack:
-      return checkConnack(bytes, at, end, version)
+      return checkConnack(bytes, at, end, version, scope)
     case subscribe:
     case unsubscribe:
-      return checkFilters(bytes, at, end, type, version)
+      return checkFilters(bytes, at, end, type, version, scope)
     case suback:
     case unsuback:
-      return checkFilterAnswers(bytes, at, end, type, version)
+      return checkFilterAnswers(bytes, at, end, type, version, scope)
     case pingreq:
     case pingresp:
-      return finish(at, end)
+      return finish(at, end, scope)
     case PacketType.disconnect:
-      return checkDisconnect(bytes, at, end, version, direction)
+      return checkDisconnect(bytes, at, end, version, scope)
     case PacketType.auth:
-      return checkAuth(bytes, at, end, direction)
+      return checkAuth(bytes, at, end, scope)
     default:
-      return checkPublishAnswer(bytes, at, end, type, version, direction)
+      return checkPublishAnswer(bytes, at, end, type, version, scope)
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { PacketType } from '../mqtt/packet.ts'
 import type { Direction } from '../mqtt/packet.ts'
+import { allRules } from '../mqtt/rules.ts'
 import type { Histogram, LabelledCounter, Sample } from './counters.ts'
 
 export type Leg = 'device' | 'broker'
@@ -45,6 +46,16 @@ export function* packetSamples(packets: Float64Array): Iterable<Sample> {
   for (const [direction, start] of Object.entries(packetsOf)) {
     for (const [type, number] of Object.entries(PacketType)) {
       yield { labels: { direction, type }, value: packets[start + number] ?? 0 }
+    }
+  }
+}
+
+/** Rules that were broken and only reported; a rule that never was is left out. */
+export function* reportSamples(reports: Readonly<Record<Direction, Float64Array>>): Iterable<Sample> {
+  for (const [direction, hits] of Object.entries(reports)) {
+    for (const { id, index } of allRules) {
+      const value = hits[index] ?? 0
+      if (value > 0) yield { labels: { rule: id, direction, action: 'forward' }, value }
     }
   }
 }

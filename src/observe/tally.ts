@@ -1,6 +1,7 @@
 // Everything Pulseward counts, as plain numbers the proxy bumps; turned into samples only when somebody scrapes.
 
 import type { Direction } from '../mqtt/packet.ts'
+import { allRules } from '../mqtt/rules.ts'
 import { Histogram, LabelledCounter } from './counters.ts'
 import type { Sample } from './counters.ts'
 import { Gauges } from './inventory.ts'
@@ -11,6 +12,7 @@ import {
   durationSamples,
   overflowSamples,
   packetSamples,
+  reportSamples,
   samplesOf,
   single,
 } from './samples.ts'
@@ -54,6 +56,11 @@ export class Tally {
   readonly bytes = new Float64Array(4)
   /** CONNACK packets sent to devices, at their return or reason code. Hot: bump it in place. */
   readonly connacks = new Float64Array(256)
+  /** Rules that were broken and only reported, at their index. Hot: bump it in place. */
+  readonly reports: Readonly<Record<Direction, Float64Array>> = {
+    up: new Float64Array(allRules.length + 1),
+    down: new Float64Array(allRules.length + 1),
+  }
   keepAliveExpired = 0
   logLinesSuppressed = 0
   logLinesDropped = 0
@@ -158,6 +165,10 @@ export class Tally {
     return {
       ...this.#configSamples(),
       ...samplesOf(this.#counters),
+      pulseward_rule_hits_total: [
+        ...this.#counters.pulseward_rule_hits_total.samples(),
+        ...reportSamples(this.reports),
+      ],
       pulseward_connections: gauges.connections(),
       pulseward_connections_limit: gauges.limits(),
       pulseward_device_sessions: gauges.sessions(),

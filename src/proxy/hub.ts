@@ -2,7 +2,8 @@
 
 import type { SecureContext } from 'node:tls'
 import type { Detector } from '../detect/detector.ts'
-import type { FrameLimits } from '../mqtt/frames.ts'
+import type { Churn } from '../mqtt/rate.ts'
+import type { Rulebook } from '../mqtt/rulebook.ts'
 import type { Fields, Level, Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Policy } from '../policy/decide.ts'
@@ -16,7 +17,7 @@ export interface ListenerPlan {
   /** What devices that speak TLS are shown. */
   readonly deviceContext: SecureContext | undefined
   readonly upstream: Upstream
-  readonly frames: FrameLimits
+  readonly book: Rulebook
   /** Milliseconds. */
   readonly timeouts: { readonly connect: number; readonly idle: number; readonly halfClose: number }
   readonly policy: Policy
@@ -39,6 +40,8 @@ export interface Hub {
   /** For lines that a stranger can provoke: limited by kind. */
   readonly limited: (level: Level, kind: string, fields: Fields, message: string) => void
   readonly sweep: Sweep
+  /** CONNECTs by client identifier, over all listeners. */
+  readonly churn: Churn
   /** A connection begins, or takes over the sockets of `before`. */
   readonly opened: (connection: Connection, before?: Connection) => void
   /** A connection is over and its sockets are closed; called once. */

@@ -4,8 +4,9 @@ import type { Subject } from '../detect/detector.ts'
 import type { Finding } from '../detect/finding.ts'
 import { readConnect, type ConnectFacts } from '../mqtt/connect.ts'
 import { decode } from '../mqtt/decode.ts'
-import { PacketType } from '../mqtt/packet.ts'
-import { decide } from '../policy/decide.ts'
+import { PacketType, type Direction, type Version } from '../mqtt/packet.ts'
+import type { Rule } from '../mqtt/rule.ts'
+import { decide, protocolDetector, type Action } from '../policy/decide.ts'
 import type { Hub } from './hub.ts'
 
 const { connect, connack } = PacketType
@@ -48,6 +49,22 @@ export class Judge {
     return undefined
   }
 
+  /** A rule was broken for which the session ends; returns what policy says. */
+  broken(rule: Rule, direction: Direction, offset: number): Action {
+    const { plan, metrics } = this.#hub
+    const finding = protocolFinding(rule, direction, offset, 'warning')
+    const action = decide(finding, plan.policy)
+    metrics.found(finding.detector, finding.severity, action)
+    return action
+  }
+
+  /** A rule was broken that is only reported: told once a rule, direction and session, however often it happens. */
+  tolerated(rule: Rule, direction: Direction, offset: number): void {
+    const { plan } = this.#hub
+    const subject = this.#subject ?? { ...this.#where, listener: plan.name, clientId: '', version: 0 }
+    this.#refuses(protocolFinding(rule, direction, offset, 'notice'), subject)
+  }
+
   #begin(facts: ConnectFacts): void {
     const { plan } = this.#hub
     this.connect = facts
@@ -88,7 +105,29 @@ export class Judge {
     metrics.found(finding.detector, finding.severity, action)
     const { detector, severity, summary, evidence, references } = finding
     const level = severity === 'info' || severity === 'notice' ? 'info' : 'warn'
-    limited(level, detector, { ...subject, detector, severity, action, evidence, references }, summary)
+    // Reports of one rule must not hide those of another.
+    const kind = detector === protocolDetector ? String(evidence['rule']) : detector
+    limited(level, kind, { ...subject, detector, severity, action, evidence, references }, summary)
     return action === 'refuse'
+  }
+}
+
+/** The clause of a rule in the version a device speaks, or the option where no standard has one. */
+export function clauseOf({ clause }: Rule, version: Version): string {
+  return clause[version === 5 ? 'v5' : 'v3'] ?? clause.policy ?? clause.v5 ?? ''
+}
+
+function protocolFinding(
+  rule: Rule,
+  direction: Direction,
+  offset: number,
+  severity: 'notice' | 'warning',
+): Finding {
+  return {
+    detector: protocolDetector,
+    severity,
+    summary: rule.explanation,
+    evidence: { rule: rule.id, offset, direction },
+    references: rule.references,
   }
 }

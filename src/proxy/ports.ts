@@ -6,6 +6,7 @@ import { messageOf, PulsewardError } from '../errors.ts'
 import { hostPort } from '../net/address.ts'
 import { Listener, type TurnedAway } from '../net/listener.ts'
 import { Arrival } from './arrival.ts'
+import { Churn } from '../mqtt/rate.ts'
 import type { Connection, Hub, ListenerPlan } from './hub.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -40,6 +41,7 @@ export class Ports {
   capacity = Infinity
   readonly #shared: Shared
   readonly #connections = new Set<Connection>()
+  readonly #churn = new Churn()
   #ports: ReadonlyMap<string, Port> = new Map()
   #draining = false
   #emptied: (() => void) | undefined
@@ -189,6 +191,7 @@ export class Ports {
   #hub(plan: ListenerPlan, listener: Listener): Hub {
     return {
       ...this.#shared,
+      churn: this.#churn,
       plan,
       opened: (connection, before) => {
         if (before !== undefined) this.#connections.delete(before)
@@ -212,7 +215,7 @@ function keyOf({ config }: ListenerSettings): string {
 }
 
 function planOf(
-  { config, deviceContext, frames }: ListenerSettings,
+  { config, deviceContext, inspection }: ListenerSettings,
   snapshot: Snapshot,
   upstreams: Upstreams,
 ): ListenerPlan {
@@ -224,9 +227,9 @@ function planOf(
     accept: { plain: config.accept.includes('mqtt'), tls: config.accept.includes('mqtts') },
     deviceContext,
     upstream,
-    frames,
+    book: inspection.book,
     timeouts: { connect: connectTimeout, idle, halfClose },
-    policy: snapshot.policy,
+    policy: { ...snapshot.policy, rules: inspection.modes },
     detectors: snapshot.detectors,
   })
 }

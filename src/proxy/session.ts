@@ -10,10 +10,9 @@ import { brokenRule } from '../mqtt/rules.ts'
 import { SessionState } from '../mqtt/session.ts'
 import { keepLastWords } from '../net/last-words.ts'
 import { ByteCount } from '../observe/samples.ts'
-import { decide, protocolDetector } from '../policy/decide.ts'
 import type { ClientHello } from '../tls/client-hello.ts'
 import type { Connection, Hub } from './hub.ts'
-import { Judge } from './judge.ts'
+import { Judge, clauseOf } from './judge.ts'
 import { Pump, type PumpOwner } from './pump.ts'
 import { SessionRecord, type LegName } from './record.ts'
 import type { Swept } from './sweep.ts'
@@ -44,7 +43,7 @@ export class Session implements Connection, PumpOwner, Swept {
   readonly #device: Socket
   readonly #address: string
   readonly #openedAt: number
-  readonly #state = new SessionState()
+  readonly #state: SessionState
   readonly #judge: Judge
   readonly #record: SessionRecord
   readonly #up: Pump
@@ -66,6 +65,8 @@ export class Session implements Connection, PumpOwner, Swept {
 
   constructor({ device, transport, first, address, openedAt, hello, hub, before }: SessionOptions) {
     this.#hub = hub
+    const { churn, plan, sweep } = hub
+    this.#state = new SessionState({ book: plan.book, churn, clock: () => sweep.now })
     this.#device = device
     this.#address = address
     this.#openedAt = openedAt
@@ -159,11 +160,11 @@ export class Session implements Connection, PumpOwner, Swept {
     if (pump !== this.#up) {
       this.#record.bytesDown += bytes
       metrics.bytes[ByteCount.deviceSent]! += bytes
-      return
+      return this.#noteEnd()
     }
     this.#record.bytesUp += bytes
     metrics.bytes[ByteCount.brokerSent]! += bytes
-    if (this.#phase !== 'connect') return
+    if (this.#phase !== 'connect') return this.#noteEnd()
     // CONNECT passed. The broker is dialled once the rest of this read is judged too: behind a good CONNECT may
     // come a bad frame, and then the broker never hears of this device.
     this.#phase = 'dial'
@@ -176,19 +177,8 @@ export class Session implements Connection, PumpOwner, Swept {
   broken(pump: Pump, outcome: Outcome): void {
     const rule = brokenRule(outcome)
     const { direction, faultAt } = pump.stream
-    const clause =
-      rule.clause[this.#record.version === 5 ? 'v5' : 'v3'] ?? rule.clause.policy ?? rule.clause.v5
-    const finding = {
-      detector: protocolDetector,
-      severity: 'warning',
-      summary: rule.explanation,
-      evidence: { rule: rule.id, offset: faultAt, direction },
-      references: rule.references,
-    } as const
-    const action = decide(finding, this.#hub.plan.policy)
-    this.#hub.metrics.ruleHit(rule.id, direction, action)
-    this.#hub.metrics.found(finding.detector, finding.severity, action)
-    const detail = `${rule.explanation} (${clause}, byte ${faultAt} of the packet)`
+    this.#hub.metrics.ruleHit(rule.id, direction, this.#judge.broken(rule, direction, faultAt))
+    const detail = `${rule.explanation} (${clauseOf(rule, this.#record.version)}, byte ${faultAt} of the packet)`
     this.#refuse(direction === 'up' ? rule.reason : Reason.unspecified, rule.id, detail, direction)
   }
 
@@ -203,6 +193,15 @@ export class Session implements Connection, PumpOwner, Swept {
   crashed(_pump: Pump, error: unknown): void {
     this.#record.crashed(error)
     this.#refuse(Reason.unspecified, 'internal-error', 'a defect in Pulseward')
+  }
+
+  /** One side has had its last word: once it is written, nothing more goes that way (3.14.4, 3.2.2.2). */
+  #noteEnd(): void {
+    if (!this.#state.isOver || this.#halfClosed || this.#phase !== 'relay') return
+    this.#halfClosed = true
+    const left = this.#state.deviceLeft
+    this.#record.because(left ? 'device-closed' : 'broker-closed')
+    queueMicrotask(() => endWith(left ? this.#broker : this.#device))
   }
 
   #deviceEnded(): void {
@@ -257,7 +256,7 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#record.opened(server, facts)
     this.#down = new Pump(this.#stream('down'), socket, this)
     this.#up.open(socket)
-    if (this.#deviceGone || this.#up.done) endWith(socket)
+    if (this.#deviceGone || this.#up.done || this.#state.deviceLeft) endWith(socket)
     if (!this.#deviceGone) return this.#down.open(this.#device)
     // What the broker answers is for nobody, and must not pile up.
     this.#down.stop()
@@ -271,9 +270,11 @@ export class Session implements Connection, PumpOwner, Swept {
   }
 
   #stream(direction: 'up' | 'down'): FrameStream {
-    const { plan, metrics } = this.#hub
-    return new FrameStream(direction, this.#state, plan.frames, {
+    const { metrics } = this.#hub
+    return new FrameStream(direction, this.#state, {
       counts: metrics.packets,
+      hits: metrics.reports[direction],
+      tolerated: (rule, offset) => this.#judge.tolerated(rule, direction, offset),
       watched: this.#judge.watched,
       witness: (type, bytes, start, body, end) => {
         const refused = this.#judge.see(type, bytes, start, body, end)

@@ -3,7 +3,7 @@
 import type { SecureContext } from 'node:tls'
 import type { UpstreamPlan } from '../../src/config/snapshot.ts'
 import type { Detector } from '../../src/detect/detector.ts'
-import type { FrameLimits } from '../../src/mqtt/frames.ts'
+import type { FrameLimits } from '../../src/mqtt/rulebook.ts'
 import { Listener } from '../../src/net/listener.ts'
 import { LineLimiter } from '../../src/observe/limit.ts'
 import { limitLog } from '../../src/observe/log.ts'

@@ -1,10 +1,13 @@
 // Drives both directions of a session through the core, cut as a test likes, and writes down all that came of it.
 
 import { expect } from 'vitest'
-import { FrameStream, stopped, type FrameLimits } from '../../src/mqtt/frames.ts'
+import { FrameStream, stopped } from '../../src/mqtt/frames.ts'
 import { packetName, type Direction } from '../../src/mqtt/packet.ts'
-import { brokenRule } from '../../src/mqtt/rules.ts'
+import { Churn } from '../../src/mqtt/rate.ts'
+import type { FrameLimits, Rulebook } from '../../src/mqtt/rulebook.ts'
+import { allRules, brokenRule } from '../../src/mqtt/rules.ts'
 import { SessionState } from '../../src/mqtt/session.ts'
+import { rulebook } from './rulebook.ts'
 
 /** Bytes that arrive on one side, after those of the step before. */
 export interface Step {
@@ -25,6 +28,9 @@ export interface Judgement {
   readonly counts: readonly number[]
   /** What the witness saw, in order. */
   readonly seen: readonly string[]
+  /** Rules that were broken and only reported, as `up topic-wildcard @4`, and how often each was in all. */
+  readonly reports: readonly string[]
+  readonly hits: readonly number[]
 }
 
 /** One frame as the witness was shown it. */
@@ -38,19 +44,32 @@ export interface Sight {
 
 export interface JudgeOptions {
   readonly limits: FrameLimits
+  /** The preset `standard` where none is given. */
+  readonly book?: Rulebook
+  /** CONNECTs of the same client identifier before this one. */
+  readonly earlier?: number
   /** Cuts the bytes of a step into chunks; by default they arrive in one. */
   readonly cut?: (bytes: Buffer) => readonly Buffer[]
   readonly onSight?: (sight: Sight, session: SessionState) => void
 }
 
 /** Judges the steps in their order and stops at the first fault, as a session does. Checks what must always hold. */
-export function judge(steps: readonly Step[], { limits, cut = whole, onSight }: JudgeOptions): Judgement {
-  const session = new SessionState()
+export function judge(
+  steps: readonly Step[],
+  { limits, book = rulebook({ frames: limits }), earlier = 0, cut = whole, onSight }: JudgeOptions,
+): Judgement {
+  const churn = new Churn()
+  for (let i = 0; i < earlier; i++) churn.count(clientId, 0)
+  const session = new SessionState({ book, churn, clock: () => 0 })
   const counts = new Float64Array(32)
+  const hits = new Float64Array(allRules.length + 1)
   const seen: string[] = []
+  const reports: string[] = []
   const open = (direction: Direction): FrameStream =>
-    new FrameStream(direction, session, limits, {
+    new FrameStream(direction, session, {
       counts,
+      hits,
+      tolerated: ({ id }, offset) => reports.push(`${direction} ${id} @${offset}`),
       watched: 0xffff,
       witness(type, bytes, start, body, end) {
         seen.push(`${direction} ${packetName(type)}`)
@@ -103,8 +122,13 @@ export function judge(steps: readonly Step[], { limits, cut = whole, onSight }: 
     held: side === undefined ? { up: streams.up.held, down: streams.down.held } : { up: 0, down: 0 },
     counts: [...counts],
     seen,
+    reports,
+    hits: [...hits],
   }
 }
+
+/** What `connectPacket` says by default. */
+const clientId = 'c'
 
 /** Joins neighbouring steps of one direction, as a network does. */
 export function coalesce(steps: readonly Step[]): Step[] {

@@ -1,7 +1,7 @@
 // Reads test vectors: bytes by hand, what the core must say of them, and the clause that says so.
 
 import { readdirSync, readFileSync } from 'node:fs'
-import type { FrameLimits } from '../../src/mqtt/frames.ts'
+import type { FrameLimits } from '../../src/mqtt/rulebook.ts'
 import type { Direction } from '../../src/mqtt/packet.ts'
 import type { Step } from './judge.ts'
 import { connackPacket, connectPacket, type Level } from './packets.ts'
@@ -9,6 +9,8 @@ import { connackPacket, connectPacket, type Level } from './packets.ts'
 export interface Vector {
   /** `topic-empty:12 v5 up`: the file's rule, the line where the vector begins, version and direction. */
   readonly name: string
+  /** The rule its file is named after. */
+  readonly rule: string
   readonly version: Level
   readonly direction: Direction
   /** Undefined where the bytes must pass. */
@@ -89,6 +91,7 @@ function parseVector(lines: readonly string[], rule: string, start: number): Vec
   const bytes = parseBytes(gap < 0 ? '' : lines.slice(gap).join('\n'), name)
   if (bytes.length === 0) throw new Error(`${name}: no bytes`)
   const shared = {
+    rule,
     refuse: parseExpectation(need('expect'), name),
     clause: need('clause'),
     comment: need('comment'),

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { allRules } from '../../src/mqtt/rules.ts'
+import { rulebook } from '../help/rulebook.ts'
 import { chunksOf, coalesce, judge, type Judgement, type Step } from '../help/judge.ts'
 import { pingreqPacket, publishPacket } from '../help/packets.ts'
 import { loadVectors, type Vector } from '../help/vectors.ts'
@@ -28,7 +29,7 @@ describe.each([...files])('%s', (id, vectors) => {
     '%s',
     (_, vector) => {
       const steps: Step[] = [...vector.before, { direction: vector.direction, bytes: vector.bytes }]
-      const whole = judge(steps, vector)
+      const whole = judge(steps, optionsFor(vector))
       expect({ verdict: whole.verdict, at: whole.at }).toEqual({
         verdict: vector.refuse?.rule ?? 'pass',
         at: vector.refuse?.at ?? -1,
@@ -50,31 +51,38 @@ function expectedBytes({ before, direction, bytes, refuse }: Vector): Judgement[
 
 /** The same bytes as they may come: one at a time, cut in two anywhere, and joined with what came before them. */
 function* otherArrivals(vector: Vector, steps: readonly Step[]): Generator<Judgement> {
-  const { limits, bytes } = vector
-  yield judge(steps, { limits, cut: chunksOf(1) })
+  const { bytes } = vector
+  const options = optionsFor(vector)
+  yield judge(steps, { ...options, cut: chunksOf(1) })
   for (let at = 1; at < bytes.length; at++) {
     yield judge(steps, {
-      limits,
+      ...options,
       cut: (one) => (one === bytes ? [one.subarray(0, at), one.subarray(at)] : [one]),
     })
   }
-  yield judge(coalesce(steps), { limits })
-  for (const size of [2, 3, 5, 7]) yield judge(coalesce(steps), { limits, cut: chunksOf(size) })
+  yield judge(coalesce(steps), options)
+  for (const size of [2, 3, 5, 7]) yield judge(coalesce(steps), { ...options, cut: chunksOf(size) })
 }
 
 /** What follows changes nothing about what was there, and its own verdict does not depend on how it arrives. */
 function checkFollowed(vector: Vector, steps: readonly Step[], whole: Judgement): void {
-  const { version, direction, limits } = vector
+  const { version, direction } = vector
+  const options = optionsFor(vector)
   const message = publishPacket({ version, topic: 't', payload: '!' })
   const tail = direction === 'up' ? Buffer.concat([pingreqPacket, message]) : message
   const longer = [...steps, { direction, bytes: tail }]
-  const apart = judge(longer, { limits })
+  const apart = judge(longer, options)
   if (vector.refuse !== undefined) expect(apart).toEqual(whole)
   expect(apart.passed[direction].startsWith(whole.passed[direction])).toBe(true)
   const joined = coalesce(longer)
-  expect(judge(joined, { limits })).toEqual(apart)
-  expect(judge(joined, { limits, cut: chunksOf(1) })).toEqual(apart)
+  expect(judge(joined, options)).toEqual(apart)
+  expect(judge(joined, { ...options, cut: chunksOf(1) })).toEqual(apart)
   for (let size = 2; size <= vector.bytes.length + tail.length; size++) {
-    expect(judge(joined, { limits, cut: chunksOf(size) })).toEqual(apart)
+    expect(judge(joined, { ...options, cut: chunksOf(size) })).toEqual(apart)
   }
+}
+
+/** The preset `standard`, with the rule the file is about enforced. */
+function optionsFor({ rule, limits }: Vector) {
+  return { limits, book: rulebook({ frames: limits, rules: { [rule]: 'enforce' } }) }
 }

@@ -1,0 +1,126 @@
+// The exchanges of QoS 1 and 2 in one direction of publishing: every PUBLISH, and every acknowledgement that goes with it.
+
+import { InFlight, Stage } from './in-flight.ts'
+import { PacketType, type Version } from './packet.ts'
+import type { PublishView } from './publish.ts'
+import type { Outcome } from './rule.ts'
+import { rules } from './rules.ts'
+import type { Scope } from './scope.ts'
+
+const { puback, pubrec, pubrel, suback } = PacketType
+const { free, muddled, echoing } = Stage
+
+type Message = Pick<PublishView, 'packetId' | 'qos' | 'dup'>
+
+export class Flows {
+  /** QoS 1 and 2 messages whose last acknowledgement has not come. */
+  open = 0
+  /** Whether messages of an earlier connection may come again on this one. */
+  resumes = false
+  readonly #ids = new InFlight()
+
+  /** A PUBLISH of QoS 1 or 2; `most`: the receive maximum of its receiver; `size`: of the packet, in bytes. */
+  publish(message: Message, version: Version, most: number, size: number, scope: Scope, at: number): Outcome {
+    const { packetId: id, qos, dup } = message
+    const entry = this.#ids.get(id)
+    const stage = entry & 0x0f
+    const first = qos === 1 ? Stage.puback : Stage.pubrec
+    const print = (size & 0xff) << 8
+    if (stage === free || stage === echoing) {
+      let outcome = dup && !this.resumes ? scope.breaks(rules.dupUnfounded, at) : 0
+      this.open += 1
+      if (outcome >= 0 && this.open > most) outcome = scope.breaks(rules.receiveMaximum, at)
+      this.#ids.set(id, stage === free ? first | print : muddled)
+      return outcome
+    }
+    if (stage === muddled) return 0
+    if (stage !== first && !(qos === 2 && stage === Stage.pubrel)) {
+      this.#ids.set(id, muddled)
+      return scope.breaks(rules.packetIdInUse, at)
+    }
+    // One of another size is another message, whatever it is called.
+    const resent = (entry & 0xff00) === print ? Math.min(15, ((entry >> 4) & 0x0f) + 1) : 0
+    this.#ids.set(id, (resent === 0 ? first : stage) | (resent << 4) | print)
+    let outcome = 0
+    if (!dup) outcome = scope.breaks(rules.packetIdInUse, at)
+    // Only MQTT 5.0 forbids to send again while the connection stands (MQTT-4.4.0-1).
+    else if (version === 5) outcome = scope.breaks(rules.dupUnfounded, at)
+    if (outcome >= 0 && stage === Stage.pubrel && resent > scope.book.limits.resends)
+      outcome = scope.breaks(rules.resentTooOften, at)
+    return outcome
+  }
+
+  /** PUBACK, PUBREC or PUBCOMP of the receiver; `code` is its reason code. */
+  acknowledge(id: number, type: number, code: number, scope: Scope, at: number): Outcome {
+    const entry = this.#ids.get(id)
+    const stage = entry & 0x0f
+    if (stage === free) return this.resumes ? 0 : scope.breaks(rules.ackUnknown, at)
+    if (stage === echoing) return 0
+    if (type === puback) {
+      if (stage !== Stage.puback && stage !== muddled) return this.#mismatch(id, scope, at)
+      // A PUBLISH that was sent twice is acknowledged twice, and its identifier may be taken again in between.
+      return this.#close(id, (entry & 0xf0) === 0 ? free : echoing)
+    }
+    if (type === pubrec) {
+      if (code >= 0x80 && (stage === Stage.pubrec || stage === muddled)) return this.#close(id, free)
+      if (stage === Stage.pubrec) this.#ids.set(id, entry + Stage.pubrel - Stage.pubrec)
+      else if (stage !== Stage.pubrel && stage !== Stage.pubcomp && stage !== muddled) {
+        return this.#mismatch(id, scope, at)
+      }
+      return 0
+    }
+    return stage === Stage.pubcomp || stage === muddled
+      ? this.#close(id, free)
+      : this.#mismatch(id, scope, at)
+  }
+
+  /** PUBREL of the sender. */
+  release(id: number, scope: Scope, at: number): Outcome {
+    const stage = this.#ids.get(id) & 0x0f
+    if (stage === Stage.pubrel) this.#ids.set(id, Stage.pubcomp)
+    else if (stage === free || stage === echoing) {
+      this.open += 1
+      this.#ids.set(id, Stage.pubcomp)
+      return this.resumes ? 0 : scope.breaks(rules.ackUnknown, at)
+    } else if (stage !== Stage.pubcomp && stage !== muddled) return this.#mismatch(id, scope, at)
+    return 0
+  }
+
+  /** SUBSCRIBE or UNSUBSCRIBE, whose identifiers are those of PUBLISH. */
+  request(id: number, stage: number, scope: Scope, at: number): Outcome {
+    const before = this.#ids.get(id) & 0x0f
+    if (before === free || before === echoing) {
+      this.#ids.set(id, before === free ? stage : muddled)
+      return 0
+    }
+    this.#ids.set(id, muddled)
+    return scope.breaks(rules.packetIdInUse, at)
+  }
+
+  /** SUBACK or UNSUBACK. */
+  answer(id: number, type: number, scope: Scope, at: number): Outcome {
+    const stage = this.#ids.get(id) & 0x0f
+    if (stage === free || stage === echoing) return scope.breaks(rules.answerUnknown, at)
+    if (stage === muddled) return 0
+    const wanted = type === suback ? Stage.suback : Stage.unsuback
+    if (stage !== wanted) return this.#mismatch(id, scope, at)
+    this.#ids.set(id, free)
+    return 0
+  }
+
+  #close(id: number, stage: number): Outcome {
+    this.open -= 1
+    this.#ids.set(id, stage)
+    return 0
+  }
+
+  #mismatch(id: number, scope: Scope, at: number): Outcome {
+    this.#ids.set(id, muddled)
+    return scope.breaks(rules.ackMismatch, at)
+  }
+}
+
+/** Whether a packet of this type answers the PUBLISH of the other side. */
+export function isAcknowledgement(type: number): boolean {
+  return type >= puback && type <= PacketType.pubcomp && type !== pubrel
+}
