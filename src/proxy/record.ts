@@ -17,6 +17,15 @@ export interface Origin {
   readonly openedAt: number
 }
 
+/** Where a packet broke a rule. */
+export interface Breach {
+  /** In the version the device speaks. */
+  readonly clause: string
+  /** Byte of the packet. */
+  readonly offset: number
+  readonly references: readonly string[]
+}
+
 export type LegName = 'device' | 'broker'
 
 export class SessionRecord {
@@ -55,13 +64,18 @@ export class SessionRecord {
     log.info({ ...this.#identity(), server, tls: { protocol, cipher, group, resumed } }, 'session opened')
   }
 
-  /** `direction`: whose packets, or whose silence, led to it. */
-  refused(code: string, detail: string, direction: 'up' | 'down'): void {
+  /** `direction`: whose packets, or whose silence, led to it; `breach`: where a rule was broken, its code being `code`. */
+  refused(code: string, detail: string, direction: 'up' | 'down', breach?: Breach): void {
     const { metrics, plan, limited } = this.#hub
     this.because(code)
     metrics.rejected(plan.name, code)
     const blame = direction === 'up' ? 'device' : 'broker'
-    limited('warn', code, { ...this.#identity(), reason: code, detail, direction, blame }, 'session refused')
+    limited(
+      'warn',
+      code,
+      { ...this.#identity(), reason: code, detail, direction, blame, ...breach },
+      'session refused',
+    )
   }
 
   failed(leg: LegName, error: Error): void {

@@ -4,17 +4,18 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { messageOf, PulsewardError } from '../errors.ts'
 import { FrameStream } from '../mqtt/frames.ts'
-import { Reason, refusal } from '../mqtt/reply.ts'
+import { Reason } from '../mqtt/reply.ts'
 import type { Outcome } from '../mqtt/rule.ts'
 import { brokenRule } from '../mqtt/rules.ts'
 import { SessionState } from '../mqtt/session.ts'
 import { keepLastWords } from '../net/last-words.ts'
 import { ByteCount } from '../observe/samples.ts'
 import type { ClientHello } from '../tls/client-hello.ts'
+import { endWith, lastPacket } from './ending.ts'
 import type { Connection, Hub } from './hub.ts'
 import { Judge, clauseOf } from './judge.ts'
 import { Pump, type PumpOwner } from './pump.ts'
-import { SessionRecord, type LegName } from './record.ts'
+import { SessionRecord, type Breach, type LegName } from './record.ts'
 import type { Swept } from './sweep.ts'
 import type { Connected } from './upstream.ts'
 
@@ -178,8 +179,10 @@ export class Session implements Connection, PumpOwner, Swept {
     const rule = brokenRule(outcome)
     const { direction, faultAt } = pump.stream
     this.#hub.metrics.ruleHit(rule.id, direction, this.#judge.broken(rule, direction, faultAt))
-    const detail = `${rule.explanation} (${clauseOf(rule, this.#record.version)}, byte ${faultAt} of the packet)`
-    this.#refuse(direction === 'up' ? rule.reason : Reason.unspecified, rule.id, detail, direction)
+    const clause = clauseOf(rule, this.#record.version)
+    const detail = `${rule.explanation} (${clause}, byte ${faultAt} of the packet)`
+    const reason = direction === 'up' ? rule.reason : Reason.unspecified
+    this.#refuse(reason, rule.id, detail, direction, { clause, offset: faultAt, references: rule.references })
   }
 
   ended(pump: Pump): void {
@@ -288,9 +291,15 @@ export class Session implements Connection, PumpOwner, Swept {
   // --- endings ---
 
   /** Tells the device in its version's terms, closes both legs, and reads on a while so that the device can read why. */
-  #refuse(reason: number, code: string, detail: string, direction: 'up' | 'down' = 'up'): void {
+  #refuse(
+    reason: number,
+    code: string,
+    detail: string,
+    direction: 'up' | 'down' = 'up',
+    breach?: Breach,
+  ): void {
     if (this.#phase === 'closing') return
-    this.#record.refused(code, detail, direction)
+    this.#record.refused(code, detail, direction, breach)
     const packet = this.#lastPacket(reason)
     if (this.#phase === 'dial') this.#giveUpDial()
     this.#phase = 'closing'
@@ -305,18 +314,10 @@ export class Session implements Connection, PumpOwner, Swept {
     if (this.#deviceGone && this.#brokerGone) this.#finish()
   }
 
-  /** What the device is told before we close, where its version and the bytes it has so far allow. */
+  /** What the device is told before we close, where the bytes it has so far allow it. */
   #lastPacket(reason: number): Buffer | undefined {
     if (!this.#device.writable || this.#down?.stream.betweenFrames === false) return undefined
-    const { brokerLeft, connackCode } = this.#state
-    // The broker has had the last word: nothing may follow its DISCONNECT (MQTT 5.0, 3.14.4) or its refusal (3.2.2.2).
-    if (brokerLeft || connackCode > 0) return undefined
-    const packet = refusal(this.#record.version, connackCode >= 0, reason)
-    if (packet !== undefined) {
-      this.#hub.metrics.bytes[ByteCount.deviceSent]! += packet.length
-      if (connackCode < 0) this.#hub.metrics.connacks[packet[3]!]! += 1
-    }
-    return packet
+    return lastPacket(this.#state, this.#record.version, reason, this.#hub.metrics)
   }
 
   #linger(chunk: Buffer): void {
@@ -358,11 +359,4 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#record.closed()
     this.#hub.closed(this, this.#address)
   }
-}
-
-/** Ends our side of a leg, once; a stream asked twice makes an error with a stack trace for nobody. */
-function endWith(socket: Socket | undefined, packet?: Buffer): void {
-  if (socket === undefined || socket.writableEnded || socket.destroyed) return
-  if (packet === undefined) socket.end()
-  else socket.end(packet)
 }
