@@ -12,6 +12,11 @@ const { free, muddled, echoing } = Stage
 
 type Message = Pick<PublishView, 'packetId' | 'qos' | 'dup'>
 
+/** What an entry of `InFlight` has behind its stage: times sent again, part of the size, whether it ever was sent again. */
+const again = { shift: 4, mask: 0x0f } as const
+const prints = 0x7f00
+const echoes = 0x8000
+
 export class Flows {
   /** QoS 1 and 2 messages whose last acknowledgement has not come. */
   open = 0
@@ -25,12 +30,12 @@ export class Flows {
     const entry = this.#ids.get(id)
     const stage = entry & 0x0f
     const first = qos === 1 ? Stage.puback : Stage.pubrec
-    const print = (size & 0xff) << 8
+    const print = (size << 8) & prints
     if (stage === free || stage === echoing) {
       let outcome = dup && !this.resumes ? scope.breaks(rules.dupUnfounded, at) : 0
       this.open += 1
       if (outcome >= 0 && this.open > most) outcome = scope.breaks(rules.receiveMaximum, at)
-      this.#ids.set(id, stage === free ? first | print : muddled)
+      this.#ids.set(id, stage === free ? first | print : muddled | echoes)
       return outcome
     }
     if (stage === muddled) return 0
@@ -39,8 +44,9 @@ export class Flows {
       return scope.breaks(rules.packetIdInUse, at)
     }
     // One of another size is another message, whatever it is called.
-    const resent = (entry & 0xff00) === print ? Math.min(15, ((entry >> 4) & 0x0f) + 1) : 0
-    this.#ids.set(id, (resent === 0 ? first : stage) | (resent << 4) | print)
+    const sentAgain = (entry >> again.shift) & again.mask
+    const resent = (entry & prints) === print ? Math.min(again.mask, sentAgain + 1) : 0
+    this.#ids.set(id, (resent === 0 ? first : stage) | (resent << again.shift) | print | echoes)
     let outcome = 0
     if (!dup) outcome = scope.breaks(rules.packetIdInUse, at)
     // Only MQTT 5.0 forbids to send again while the connection stands (MQTT-4.4.0-1).
@@ -58,31 +64,32 @@ export class Flows {
     if (stage === echoing) return 0
     if (type === puback) {
       if (stage !== Stage.puback && stage !== muddled) return this.#mismatch(id, scope, at)
-      // A PUBLISH that was sent twice is acknowledged twice, and its identifier may be taken again in between.
-      return this.#close(id, (entry & 0xf0) === 0 ? free : echoing)
+      return this.#close(id, entry)
     }
     if (type === pubrec) {
-      if (code >= 0x80 && (stage === Stage.pubrec || stage === muddled)) return this.#close(id, free)
-      if (stage === Stage.pubrec) this.#ids.set(id, entry + Stage.pubrel - Stage.pubrec)
+      if (code >= 0x80 && (stage === Stage.pubrec || stage === muddled)) return this.#close(id, entry)
+      // What came again before it was received is no sign of anything: the count begins anew.
+      if (stage === Stage.pubrec) this.#ids.set(id, (entry & (prints | echoes)) | Stage.pubrel)
       else if (stage !== Stage.pubrel && stage !== Stage.pubcomp && stage !== muddled) {
         return this.#mismatch(id, scope, at)
       }
       return 0
     }
     return stage === Stage.pubcomp || stage === muddled
-      ? this.#close(id, free)
+      ? this.#close(id, entry)
       : this.#mismatch(id, scope, at)
   }
 
   /** PUBREL of the sender. */
   release(id: number, scope: Scope, at: number): Outcome {
-    const stage = this.#ids.get(id) & 0x0f
-    if (stage === Stage.pubrel) this.#ids.set(id, Stage.pubcomp)
-    else if (stage === free || stage === echoing) {
-      this.open += 1
+    const entry = this.#ids.get(id)
+    const stage = entry & 0x0f
+    if (stage === Stage.pubrel) this.#ids.set(id, (entry & echoes) | Stage.pubcomp)
+    else if (stage === free) {
       this.#ids.set(id, Stage.pubcomp)
       return this.resumes ? 0 : scope.breaks(rules.ackUnknown, at)
-    } else if (stage !== Stage.pubcomp && stage !== muddled) return this.#mismatch(id, scope, at)
+    } else if (stage !== Stage.pubcomp && stage !== muddled && stage !== echoing)
+      return this.#mismatch(id, scope, at)
     return 0
   }
 
@@ -90,7 +97,7 @@ export class Flows {
   request(id: number, stage: number, scope: Scope, at: number): Outcome {
     const before = this.#ids.get(id) & 0x0f
     if (before === free || before === echoing) {
-      this.#ids.set(id, before === free ? stage : muddled)
+      this.#ids.set(id, before === free ? stage : muddled | echoes)
       return 0
     }
     this.#ids.set(id, muddled)
@@ -100,17 +107,19 @@ export class Flows {
   /** SUBACK or UNSUBACK. */
   answer(id: number, type: number, scope: Scope, at: number): Outcome {
     const stage = this.#ids.get(id) & 0x0f
-    if (stage === free || stage === echoing) return scope.breaks(rules.answerUnknown, at)
-    if (stage === muddled) return 0
+    if (stage === free) return scope.breaks(rules.answerUnknown, at)
+    if (stage === muddled || stage === echoing) return 0
     const wanted = type === suback ? Stage.suback : Stage.unsuback
     if (stage !== wanted) return this.#mismatch(id, scope, at)
     this.#ids.set(id, free)
     return 0
   }
 
-  #close(id: number, stage: number): Outcome {
-    this.open -= 1
-    this.#ids.set(id, stage)
+  /** What was sent twice is acknowledged twice, and its identifier may be taken again in between. */
+  #close(id: number, entry: number): Outcome {
+    // A PUBREL of an earlier connection is closed here without having been counted (MQTT 5.0, 4.9).
+    this.open = Math.max(0, this.open - 1)
+    this.#ids.set(id, (entry & echoes) === 0 ? free : echoing)
     return 0
   }
 

@@ -43,8 +43,7 @@ export class FrameStream {
   faultAt = 0
 
   readonly direction: Direction
-  /** The PUBLISH that was judged last. */
-  readonly view = new PublishView()
+  #view: PublishView | undefined
   readonly #session: SessionState
   readonly #scope: Scope
   readonly #limits: FrameLimits
@@ -64,6 +63,11 @@ export class FrameStream {
     this.#bench = bench
     this.#scope = new Scope(direction, book, bench.hits, bench.tolerated)
     this.#countBase = direction === 'up' ? 0 : 16
+  }
+
+  /** The PUBLISH that was judged last; undefined before the first. */
+  get view(): PublishView | undefined {
+    return this.#view
   }
 
   /** Whether the bytes that went on end between two frames, so that a packet of our own may follow. */
@@ -172,8 +176,9 @@ export class FrameStream {
     if (head - body > this.#limits.control) return this.#fail(fault(rules.packetTooLarge, body), at)
     if (head > end) return this.#fail(headFault(bytes, body, end, flags), at)
     if (head > filled) return this.#wants(head - at, at, 'header')
-    let outcome = checkPublishHead(bytes, body, head, flags, version, this.#scope, this.view)
-    if (outcome >= 0) outcome = session.checkPublish(this.view, bytes, at, body, end, this.#scope)
+    const view = (this.#view ??= new PublishView())
+    let outcome = checkPublishHead(bytes, body, head, flags, version, this.#scope, view)
+    if (outcome >= 0) outcome = session.checkPublish(view, bytes, at, body, end, this.#scope)
     if (outcome < 0) return this.#fail(outcome, at)
     const { watched, witness, counts } = this.#bench
     if ((watched & (1 << publish)) !== 0 && !witness(publish, bytes, at, body, Math.min(end, filled))) {

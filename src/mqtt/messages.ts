@@ -18,12 +18,16 @@ import { bareFilter, isShared, uint16 } from './text.ts'
 const { pubrel, subscribe, suback, unsuback } = PacketType
 
 export class Messages {
-  /** Whether the session existed before this connection; set by CONNACK, before which nothing is known. */
-  #resumed = true
+  /** Whether the session existed before this connection, or may have. */
+  #resumed: boolean
   readonly #flows: Record<Direction, Flows | undefined> = { up: undefined, down: undefined }
   readonly #aliases: Record<Direction, TopicAliases | undefined> = { up: undefined, down: undefined }
   #filters: Filters | undefined
   #requests: Requests | undefined
+
+  constructor(resumed: boolean) {
+    this.#resumed = resumed
+  }
 
   /** CONNACK came: messages and subscriptions of earlier connections live on, or they do not. */
   begin(resumed: boolean): void {

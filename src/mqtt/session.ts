@@ -47,7 +47,9 @@ export class SessionState {
   readonly around: Surroundings
   /** PINGREQs that wait for their answer. */
   #pings = 0
-  #terms = strangers
+  /** Whether the session existed before this connection; before CONNACK nobody knows. */
+  #resumed = true
+  #terms = ordinary
   #auth: AuthFlow | undefined
   #messages: Messages | undefined
   #rate: Rate | undefined
@@ -174,7 +176,10 @@ export class SessionState {
     }
     // MQTT 3.1 does not tell whether a session was there; only a clean one certainly was not.
     const resumed = version === 3 ? !terms.clean : (bytes[body]! & 1) === 1
-    this.#ofMessages().begin(resumed)
+    this.#resumed = resumed
+    this.#messages?.begin(resumed)
+    // Before MQTT 5.0 there is nothing in them that anybody asks for again.
+    if (version !== 5) this.#terms = ordinary
     return outcome
   }
 
@@ -196,12 +201,12 @@ export class SessionState {
   }
 
   #ofMessages(): Messages {
-    return (this.#messages ??= new Messages())
+    return (this.#messages ??= new Messages(this.#resumed))
   }
 }
 
-/** The terms before CONNECT; never written to. */
-const strangers = new Terms()
+/** The terms of who has told none; never written to. */
+const ordinary = new Terms()
 
 /** Whether packets of this type change the state; PUBLISH and its acknowledgements do not. */
 export const stateful = (1 << connect) | (1 << connack) | (1 << pingreq) | (1 << pingresp) | (1 << disconnect)

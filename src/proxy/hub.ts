@@ -2,7 +2,7 @@
 
 import type { SecureContext } from 'node:tls'
 import type { Detector } from '../detect/detector.ts'
-import type { Churn } from '../mqtt/rate.ts'
+import type { Surroundings } from '../mqtt/session.ts'
 import type { Rulebook } from '../mqtt/rulebook.ts'
 import type { Fields, Level, Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
@@ -40,8 +40,8 @@ export interface Hub {
   /** For lines that a stranger can provoke: limited by kind. */
   readonly limited: (level: Level, kind: string, fields: Fields, message: string) => void
   readonly sweep: Sweep
-  /** CONNECTs by client identifier, over all listeners. */
-  readonly churn: Churn
+  /** What the judges of all sessions share. */
+  readonly around: Surroundings
   /** A connection begins, or takes over the sockets of `before`. */
   readonly opened: (connection: Connection, before?: Connection) => void
   /** A connection is over and its sockets are closed; called once. */

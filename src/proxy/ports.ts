@@ -191,7 +191,7 @@ export class Ports {
   #hub(plan: ListenerPlan, listener: Listener): Hub {
     return {
       ...this.#shared,
-      churn: this.#churn,
+      around: { book: plan.book, churn: this.#churn, clock: () => this.#shared.sweep.now },
       plan,
       opened: (connection, before) => {
         if (before !== undefined) this.#connections.delete(before)

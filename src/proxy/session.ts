@@ -66,8 +66,7 @@ export class Session implements Connection, PumpOwner, Swept {
 
   constructor({ device, transport, first, address, openedAt, hello, hub, before }: SessionOptions) {
     this.#hub = hub
-    const { churn, plan, sweep } = hub
-    this.#state = new SessionState({ book: plan.book, churn, clock: () => sweep.now })
+    this.#state = new SessionState(hub.around)
     this.#device = device
     this.#address = address
     this.#openedAt = openedAt
