@@ -6,6 +6,7 @@ import type { Level } from '../help/packets.ts'
 
 /** `broker`: sequences of a client towards a broker; `lib`: of a broker towards a client. */
 export type Side = 'broker' | 'lib'
+export const sides = ['broker', 'lib'] as const
 
 export interface Message {
   /** `send`: by the side under test; `recv`: expected of the other; `external`: another client publishes. */
@@ -17,65 +18,104 @@ export interface Message {
 
 export interface Sequence {
   readonly side: Side
-  /** `PUBLISH.json, v5.0 PUBLISH, 30 topic 0`. */
+  /** `broker/PUBLISH, v5.0 PUBLISH, 30 topic 0`. */
   readonly name: string
   readonly version: Level
   /** Whether an ordinary CONNECT comes first, and an ordinary CONNACK. */
   readonly connect: boolean
   readonly connack: boolean
-  /** What the client under test of a `lib` sequence does first: `subscribe`, `unsubscribe`, `publish-1`, …. */
-  readonly command: string | undefined
   readonly messages: readonly Message[]
   readonly mustDisconnect: boolean
 }
 
 /** The files as they are in Mosquitto's repository; unknown keys are none of our business. */
-interface Test {
-  readonly name: string
+interface Shared {
   readonly ver?: number
   readonly connect?: boolean
   readonly connack?: boolean
   readonly expect_disconnect?: boolean
-  readonly msgs?: readonly { readonly type: string; readonly payload: string; topic?: string; qos?: number }[]
 }
 
-interface Group extends Omit<Test, 'name' | 'msgs'> {
+interface RawMessage {
+  readonly type: string
+  readonly payload?: string
+  readonly topic?: string
+  readonly qos?: number
+}
+
+interface Test extends Shared {
+  readonly name: string
+  readonly msgs?: readonly RawMessage[]
+}
+
+interface Group extends Shared {
   readonly group: string
-  readonly command?: string
-  readonly group_msgs?: Test['msgs']
+  readonly disable?: boolean
+  /** What comes of the command the client under test was given first. */
+  readonly group_msgs?: readonly RawMessage[]
   readonly tests: readonly Test[]
 }
 
-/** All sequences of a folder that holds `broker/` and `lib/`. */
+/**
+ * All sequences of a folder that holds `broker/` and `lib/`, or of a clone's `test/`.
+ * @throws {RangeError} quoting what cannot be read, with its file.
+ */
 export function loadSequences(folder: string): Sequence[] {
-  return (['broker', 'lib'] as const).flatMap((side) =>
-    readdirSync(join(folder, side))
+  return sides.flatMap((side) => {
+    const data = dataFolder(folder, side)
+    return readdirSync(data)
       .filter((file) => file.endsWith('.json'))
       .toSorted()
       .flatMap((file) => {
-        const groups = JSON.parse(readFileSync(join(folder, side, file), 'utf8')) as Group[]
-        return groups.flatMap((group) => group.tests.map((test) => sequence(side, file, group, test)))
-      }),
-  )
+        const groups = JSON.parse(readFileSync(join(data, file), 'utf8')) as Group[]
+        return parseGroups(side, file, groups)
+      })
+  })
 }
 
-function sequence(side: Side, file: string, group: Group, test: Test): Sequence {
+/** In a clone the files lie in `test/broker/data`, beside much else. */
+function dataFolder(folder: string, side: Side): string {
+  const inside = join(folder, side, 'data')
+  return readdirSync(join(folder, side)).includes('data') ? inside : join(folder, side)
+}
+
+export function parseGroups(side: Side, file: string, groups: readonly Group[]): Sequence[] {
+  return groups
+    .filter(({ disable }) => disable !== true)
+    .flatMap((group) => group.tests.map((test) => parseTest(side, file, group, test)))
+}
+
+function parseTest(side: Side, file: string, group: Group, test: Test): Sequence {
   const version = test.ver ?? group.ver ?? 4
-  if (version !== 3 && version !== 4 && version !== 5) throw new RangeError(`version ${version} in ${file}`)
+  const title = group.group.replaceAll(/\s+/g, ' ')
+  const name = `${side}/${file.replace(/\.json$/, '')}, ${title}, ${test.name}`
+  try {
+    if (version !== 3 && version !== 4 && version !== 5) throw new RangeError(`not a version: "${version}"`)
+    return {
+      side,
+      name,
+      version,
+      connect: test.connect ?? group.connect ?? true,
+      connack: test.connack ?? group.connack ?? true,
+      messages: [...(group.group_msgs ?? []), ...(test.msgs ?? [])].map(parseMessage),
+      mustDisconnect: test.expect_disconnect ?? group.expect_disconnect ?? true,
+    }
+  } catch (error) {
+    throw new RangeError(`${name}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+function parseMessage({ type, payload = '', topic = '', qos }: RawMessage): Message {
+  const isOwn = type === 'send' || type === 'recv'
+  if (!isOwn && type !== 'publish' && type !== 'external_publish')
+    throw new RangeError(`not a kind of message: "${type}"`)
   return {
-    side,
-    name: `${file}, ${group.group.replaceAll(/\s+/g, ' ')}, ${test.name}`,
-    version,
-    connect: test.connect ?? group.connect ?? true,
-    connack: test.connack ?? group.connack ?? true,
-    command: group.command,
-    messages: [...(group.group_msgs ?? []), ...(test.msgs ?? [])].map(({ type, payload, topic, qos }) => ({
-      kind: type === 'send' || type === 'recv' ? type : 'external',
-      bytes: type === 'send' || type === 'recv' ? parsePayload(payload) : Buffer.from(payload),
-      topic: topic ?? '',
-      qos: qos === 1 || qos === 2 ? qos : 0,
-    })),
-    mustDisconnect: test.expect_disconnect ?? group.expect_disconnect ?? true,
+    kind: isOwn ? type : 'external',
+    bytes: isOwn ? parsePayload(payload) : Buffer.from(payload),
+    topic,
+    qos: qos === 1 || qos === 2 ? qos : 0,
   }
 }
 
@@ -88,30 +128,18 @@ export function parsePayload(text: string): Buffer {
 }
 
 function parseWord(word: string): Buffer {
-  if (word.startsWith("'")) return Buffer.from(word.slice(1, -1), 'utf8')
-  const number = Number(word.slice(1))
-  switch (word[0]) {
-    case 'i':
-      return Buffer.of(number)
-    case 'H':
-    case 'k':
-    case 'm':
-    case 's':
-      return Buffer.of(number >> 8, number & 0xff)
-    case 'L': {
-      const bytes = Buffer.alloc(4)
-      bytes.writeUInt32BE(number)
-      return bytes
-    }
-    case 'r':
-    case 'v':
-      return variableByteInteger(number)
-    default:
-      if (!/^([0-9a-f]{2})+$/i.test(word)) throw new RangeError(`not bytes: "${word}"`)
-      return Buffer.from(word, 'hex')
-  }
+  if (/^'.*'$/s.test(word)) return Buffer.from(word.slice(1, -1), 'utf8')
+  if (/^([0-9a-f]{2})+$/i.test(word)) return Buffer.from(word, 'hex')
+  const [, kind, digits] = /^([iHkmsLrv])(\d+)$/.exec(word) ?? []
+  if (kind === undefined) throw new RangeError(`not bytes: "${word}"`)
+  const number = Number(digits)
+  if (kind === 'r' || kind === 'v') return variableByteInteger(number)
+  const bytes = Buffer.alloc(kind === 'i' ? 1 : kind === 'L' ? 4 : 2)
+  bytes.writeUIntBE(number, 0, bytes.length)
+  return bytes
 }
 
+/** Of as many bytes as it takes, even beyond the four of the standard. */
 function variableByteInteger(value: number): Buffer {
   const bytes: number[] = []
   let left = value

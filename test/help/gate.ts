@@ -3,7 +3,10 @@
 import type { SecureContext } from 'node:tls'
 import type { UpstreamPlan } from '../../src/config/snapshot.ts'
 import type { Detector } from '../../src/detect/detector.ts'
-import type { FrameLimits } from '../../src/mqtt/rulebook.ts'
+import { Churn } from '../../src/mqtt/rate.ts'
+import type { Mode } from '../../src/mqtt/rule.ts'
+import { modeOf, type FrameLimits, type Preset } from '../../src/mqtt/rulebook.ts'
+import { allRules } from '../../src/mqtt/rules.ts'
 import { Listener } from '../../src/net/listener.ts'
 import { LineLimiter } from '../../src/observe/limit.ts'
 import { limitLog } from '../../src/observe/log.ts'
@@ -17,6 +20,7 @@ import { brokerContext, type BrokerTls } from '../../src/tls/contexts.ts'
 import { trustSettings } from '../../src/tls/trust.ts'
 import { Exposition } from './exposition.ts'
 import { Diary } from './diary.ts'
+import { rulebook } from './rulebook.ts'
 import { eventually } from './wait.ts'
 
 export interface PlanOptions extends Partial<Omit<BrokerTls, 'ca'>> {
@@ -60,10 +64,16 @@ export interface GateOptions {
   readonly deviceContext?: SecureContext
   readonly accept?: Partial<ListenerPlan['accept']>
   readonly frames?: Partial<FrameLimits>
+  /** `standard` where none is given. */
+  readonly preset?: Preset
+  /** Modes of single rules. */
+  readonly rules?: Readonly<Record<string, Mode>>
   readonly timeouts?: Partial<ListenerPlan['timeouts']>
   readonly detectors?: readonly (readonly Detector[] | undefined)[]
-  readonly policy?: Policy
+  readonly policy?: Omit<Policy, 'rules'>
 }
+
+const roomy: FrameLimits = { connect: 65_536, control: 262_144, publish: 2_097_152 }
 
 export class Gate implements AsyncDisposable {
   readonly metrics: Metrics = createMetrics({ version: 'test' })
@@ -77,7 +87,15 @@ export class Gate implements AsyncDisposable {
   #listener!: Listener
   readonly #hub: Hub
 
-  private constructor({ upstream, deviceContext, policy, detectors = [], ...rest }: GateOptions) {
+  private constructor({
+    upstream,
+    deviceContext,
+    preset = 'standard',
+    rules = {},
+    policy = { mode: 'enforce', actions: new Map() },
+    detectors = [],
+    ...rest
+  }: GateOptions) {
     const { log } = this.diary
     const { metrics } = this
     const limiter = new LineLimiter({ clock: () => performance.now(), burst: 1000, rate: 1000 })
@@ -92,9 +110,9 @@ export class Gate implements AsyncDisposable {
       accept: { plain: true, tls: deviceContext !== undefined, ...rest.accept },
       deviceContext,
       upstream: this.upstream,
-      frames: { connect: 65_536, control: 262_144, publish: 2_097_152, ...rest.frames },
+      book: rulebook({ preset, rules, frames: { ...roomy, ...rest.frames } }),
       timeouts: { connect: 10_000, idle: 86_400_000, halfClose: 60_000, ...rest.timeouts },
-      policy: policy ?? { mode: 'enforce', actions: new Map() },
+      policy: { ...policy, rules: new Map(allRules.map((rule) => [rule.id, modeOf(rule, preset, rules)])) },
       detectors,
     }
     this.#hub = {
@@ -103,6 +121,7 @@ export class Gate implements AsyncDisposable {
       log,
       limited,
       sweep: this.sweep,
+      around: { book: plan.book, churn: new Churn(), clock: () => this.sweep.now },
       opened: (connection, before) => {
         if (before !== undefined) this.connections.delete(before)
         this.connections.add(connection)

@@ -3,13 +3,17 @@ import { describe, expect, test } from 'vitest'
 import { checkConnect, claimedVersion, readConnect } from '../../src/mqtt/connect.ts'
 import { brokenRule } from '../../src/mqtt/rules.ts'
 import { bytes, connectPacket, field, type ConnectShape, type Level } from '../help/packets.ts'
+import { scopeOf } from '../help/scope.ts'
 
 /** Where the variable header begins: behind one length byte, or two. */
 const bodyOf = (frame: Uint8Array): number => (frame[1]! < 0x80 ? 2 : 3)
 
+/** Control characters and noncharacters, which strings may not hold. */
+const discouraged = /\p{Cc}|\p{Noncharacter_Code_Point}/u
+
 const shape = fc.record({
   version: fc.constantFrom<Level>(3, 4, 5),
-  clientId: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 }).filter((one) => !one.includes('\0')),
+  clientId: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 }).filter((one) => !discouraged.test(one)),
   clean: fc.boolean(),
   keepAlive: fc.nat(0xffff),
   credentials: fc.constantFrom('none', 'user', 'both'),
@@ -29,7 +33,7 @@ describe('the facts of CONNECT', () => {
           ...(will ? { will: { topic: 'gone', payload: Buffer.from('x'), qos: 1, retain: true } } : {}),
         }
         const frame = connectPacket(built)
-        expect(checkConnect(frame, bodyOf(frame), frame.length)).toBe(frame.length)
+        expect(checkConnect(frame, bodyOf(frame), frame.length, scopeOf())).toBe(frame.length)
         expect(readConnect(frame, bodyOf(frame), frame.length)).toEqual({
           version: rest.version,
           clientId: rest.clientId,
@@ -98,7 +102,7 @@ function judge(level: Level, flags: number): string {
     has(0x80) ? field('ward') : '',
     has(0x40) ? field('secret') : '',
   )
-  const outcome = checkConnect(body, 0, body.length)
+  const outcome = checkConnect(body, 0, body.length, scopeOf())
   return outcome === body.length ? 'pass' : brokenRule(outcome).id
 }
 

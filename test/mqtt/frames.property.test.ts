@@ -1,12 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decode, type Packet } from '../../src/mqtt/decode.ts'
-import { FrameStream, type FrameLimits } from '../../src/mqtt/frames.ts'
+import { FrameStream } from '../../src/mqtt/frames.ts'
 import { PacketType, packetName, type Direction, type Version } from '../../src/mqtt/packet.ts'
 import { qosOf } from '../../src/mqtt/publish.ts'
+import { Churn } from '../../src/mqtt/rate.ts'
+import type { FrameLimits } from '../../src/mqtt/rulebook.ts'
+import { allRules } from '../../src/mqtt/rules.ts'
 import { SessionState } from '../../src/mqtt/session.ts'
 import { chunksOf, coalesce, judge, type Sight, type Step } from '../help/judge.ts'
 import { connackPacket, connectPacket, publishPacket, type Level } from '../help/packets.ts'
+import { rulebook } from '../help/rulebook.ts'
 import { mutate, mutation, session } from './arbitraries.ts'
 
 const roomy: FrameLimits = { connect: 1 << 16, control: 1 << 16, publish: 1 << 20 }
@@ -127,12 +131,14 @@ describe('mqtt-packet', () => {
 describe('a long stream of PUBLISH', () => {
   test.each(['up', 'down'] as const)('passes %s without being held, whatever the chunks', (direction) => {
     const limits: FrameLimits = { connect: 1024, control: 256, publish: 64 << 20 }
-    const state = new SessionState()
+    const book = rulebook({ frames: limits })
+    const state = new SessionState({ book, churn: new Churn(), clock: () => 0 })
     const counts = new Float64Array(32)
-    const options = { counts, watched: 0, witness: () => true }
+    const hits = new Float64Array(allRules.length + 1)
+    const bench = { counts, hits, tolerated: () => {}, watched: 0, witness: () => true }
     const streams = {
-      up: new FrameStream('up', state, limits, options),
-      down: new FrameStream('down', state, limits, options),
+      up: new FrameStream('up', state, bench),
+      down: new FrameStream('down', state, bench),
     }
     streams.up.push(connectPacket({ version: 5 }))
     streams.down.push(connackPacket(5))

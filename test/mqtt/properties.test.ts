@@ -4,6 +4,7 @@ import { PacketType, type Direction } from '../../src/mqtt/packet.ts'
 import { checkProperties, skipVarint, varintAt, willProperties } from '../../src/mqtt/properties.ts'
 import { brokenRule } from '../../src/mqtt/rules.ts'
 import { block, bytes, field, varint, type Part } from '../help/packets.ts'
+import { scopeOf } from '../help/scope.ts'
 
 const places = {
   will: willProperties,
@@ -57,11 +58,7 @@ describe('a property', () => {
     for (let id = 0; id < 256; id++) {
       for (const direction of ['up', 'down'] as const) {
         const verdict = judge([id, values.get(id) ?? 0], place, direction)
-        // A device must not name subscription identifiers in PUBLISH (MQTT-3.3.4-6).
-        const stands =
-          id === 38 ||
-          (allowed[place].includes(id) && !(id === 11 && place === 'publish' && direction === 'up'))
-        const expected = stands ? 'pass' : values.has(id) ? 'property-not-allowed' : 'property-unknown'
+        const expected = stands(id, place, direction) ? 'pass' : values.has(id) ? 'property-not-allowed' : 'property-unknown'
         if (verdict !== expected) wrong.push(`${id} ${direction}: ${verdict}, not ${expected}`)
       }
     }
@@ -72,7 +69,7 @@ describe('a property', () => {
     const wrong: string[] = []
     for (const id of [...allowed[place], 38]) {
       for (const direction of ['up', 'down'] as const) {
-        if (id === 11 && place === 'publish' && direction === 'up') continue
+        if (!stands(id, place, direction)) continue
         const one = bytes(id, values.get(id)!)
         const verdict = judge([one, 38, field('k'), field('v'), one], place, direction)
         const repeats = id === 38 || (id === 11 && direction === 'down')
@@ -83,10 +80,11 @@ describe('a property', () => {
   })
 
   test.each(Object.keys(places) as Place[])('of %s stands beside every other one', (place) => {
-    const all = allowed[place].flatMap((id) =>
-      id === 11 && place === 'publish' ? [] : [id, values.get(id)!],
-    )
-    expect(judge(all, place, 'up')).toBe('pass')
+    for (const direction of ['up', 'down'] as const) {
+      const all = allowed[place].filter((id) => stands(id, place, direction))
+      const content = all.flatMap((id) => [id, values.get(id)!])
+      expect(judge(content, place, direction)).toBe('pass')
+    }
   })
 
   test.each([...values.keys()])('%i is not read beyond its block', (id) => {
@@ -96,7 +94,7 @@ describe('a property', () => {
     for (let length = 1; length < whole.length; length++) {
       // The rest of the value is there, but behind the end of the block.
       const content = bytes(varint(length), whole, 0, 0, 0, 0)
-      const outcome = checkProperties(content, 0, content.length, places[place], direction)
+      const outcome = checkProperties(content, 0, content.length, places[place], scopeOf({ direction }))
       expect(outcome).toBeLessThan(0)
       expect(brokenRule(outcome).id).toBe(id === 11 ? 'property-value' : 'field-past-end')
     }
@@ -129,9 +127,19 @@ describe('a variable byte integer', () => {
   })
 })
 
+function stands(id: number, place: Place, direction: Direction): boolean {
+  if (id === 38) return true
+  if (!allowed[place].includes(id)) return false
+  // A device must not name subscription identifiers in PUBLISH (MQTT-3.3.4-6).
+  if (id === 11) return place !== 'publish' || direction === 'down'
+  if (place !== 'disconnect') return true
+  // Only a device asks for another session expiry (MQTT-3.14.2-2), only a broker names another (3.14.2.2.5).
+  return id === 31 || direction === (id === 17 ? 'up' : 'down')
+}
+
 function judge(content: readonly Part[], place: Place, direction: Direction): string {
   const whole = block(...content)
-  const outcome = checkProperties(whole, 0, whole.length, places[place], direction)
+  const outcome = checkProperties(whole, 0, whole.length, places[place], scopeOf({ direction }))
   if (outcome < 0) return brokenRule(outcome).id
   return outcome === whole.length ? 'pass' : `stopped at ${outcome}`
 }

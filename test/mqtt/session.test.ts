@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { FrameStream, stopped, type FrameLimits } from '../../src/mqtt/frames.ts'
+import { FrameStream, stopped } from '../../src/mqtt/frames.ts'
 import { PacketType } from '../../src/mqtt/packet.ts'
-import { brokenRule } from '../../src/mqtt/rules.ts'
+import { Churn } from '../../src/mqtt/rate.ts'
+import type { Mode, Rule } from '../../src/mqtt/rule.ts'
+import type { FrameLimits } from '../../src/mqtt/rulebook.ts'
+import { allRules, brokenRule, rules } from '../../src/mqtt/rules.ts'
 import { SessionState } from '../../src/mqtt/session.ts'
 import {
   connackPacket,
@@ -12,18 +15,29 @@ import {
   publishPacket,
   subscribePacket,
 } from '../help/packets.ts'
+import { rulebook } from '../help/rulebook.ts'
 
 const limits: FrameLimits = { connect: 1024, control: 1024, publish: 1 << 20 }
 
-function openSession({ watched = 0, witness = (_type: number): boolean => true } = {}) {
-  const session = new SessionState()
+function openSession({
+  watched = 0,
+  witness = (_type: number): boolean => true,
+  modes = {} as Readonly<Record<string, Mode>>,
+} = {}) {
+  const book = rulebook({ frames: limits, rules: modes })
+  const session = new SessionState({ book, churn: new Churn(), clock: () => 0 })
   const counts = new Float64Array(32)
-  const options = { counts, watched, witness }
+  const hits = new Float64Array(allRules.length + 1)
+  const reports: string[] = []
+  const tolerated = ({ id }: Rule): void => void reports.push(id)
+  const bench = { counts, hits, tolerated, watched, witness }
   return {
     session,
     counts,
-    up: new FrameStream('up', session, limits, options),
-    down: new FrameStream('down', session, limits, options),
+    hits,
+    reports,
+    up: new FrameStream('up', session, bench),
+    down: new FrameStream('down', session, bench),
   }
 }
 
@@ -67,7 +81,7 @@ describe('the session', () => {
   })
 
   test('lets every PINGREQ be answered, however many are on their way', () => {
-    const { up, down, counts } = openSession()
+    const { up, down, counts, hits, reports } = openSession()
     up.push(connectPacket({ version: 4 }))
     down.push(connackPacket(4))
     const many = 5000
@@ -75,8 +89,20 @@ describe('the session', () => {
     expect(down.push(Buffer.concat(Array.from({ length: many }, () => pingrespPacket)))).toBe(0)
     expect(counts[PacketType.pingreq]).toBe(many)
     expect(counts[16 + PacketType.pingresp]).toBe(many)
-    const outcome = down.push(pingrespPacket)
-    expect(brokenRule(outcome).id).toBe('pingresp-unasked')
+    expect(reports).toEqual([])
+    // Counted each time, told once.
+    for (let i = 0; i < 3; i++) expect(down.push(pingrespPacket)).toBe(0)
+    expect(reports).toEqual(['pingresp-unasked'])
+    expect(hits[rules.pingrespUnasked.index]).toBe(3)
+  })
+
+  test('refuses a PINGRESP that answers nothing where that is enforced', () => {
+    const { up, down } = openSession({ modes: { 'pingresp-unasked': 'enforce' } })
+    up.push(connectPacket({ version: 4 }))
+    down.push(connackPacket(4))
+    up.push(pingreqPacket)
+    expect(down.push(pingrespPacket)).toBe(0)
+    expect(brokenRule(down.push(pingrespPacket)).id).toBe('pingresp-unasked')
   })
 })
 

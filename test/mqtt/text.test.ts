@@ -5,7 +5,12 @@ import { faultOffset } from '../../src/mqtt/rule.ts'
 import { brokenRule } from '../../src/mqtt/rules.ts'
 import { checkString, checkTopicFilter, checkTopicName, isShared } from '../../src/mqtt/text.ts'
 import { bytes, field } from '../help/packets.ts'
+import { scopeOf } from '../help/scope.ts'
 
+/** Stateless between checks of one kind: nothing here reads what the last one met. */
+const scope = scopeOf()
+/** Null, control characters and noncharacters. */
+const discouraged = /\p{Cc}|\p{Noncharacter_Code_Point}/u
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Bytes that are nearly UTF-8: whole characters, edges of the ranges, and noise. */
@@ -38,11 +43,11 @@ const filterText = fc
   .map((words) => words.join(''))
 
 describe('strings', () => {
-  test('are well-formed just where the platform decodes them, and hold no U+0000', () => {
+  test('are well-formed just where the platform decodes them, and hold no control or noncharacter', () => {
     fc.assert(
       fc.property(nearlyUtf8, (content) => {
-        expect(passes(checkString(field(content), 0, content.length + 2))).toBe(
-          decodes(content) && !content.includes(0),
+        expect(passes(checkString(field(content), 0, content.length + 2, scope))).toBe(
+          decodes(content) && !discouraged.test(content.toString()),
         )
       }),
       { numRuns: 3000 },
@@ -54,8 +59,8 @@ describe('strings', () => {
     for (let first = 0; first < 256; first++) {
       for (let second = 0; second < 256; second++) {
         const content = Buffer.from([first, second])
-        const ours = passes(checkString(field(content), 0, 4))
-        if (ours !== (decodes(content) && !content.includes(0))) wrong.push(content.toString('hex'))
+        const ours = passes(checkString(field(content), 0, 4, scope))
+        if (ours !== (decodes(content) && !discouraged.test(content.toString()))) wrong.push(content.toString('hex'))
       }
     }
     expect(wrong).toEqual([])
@@ -63,9 +68,9 @@ describe('strings', () => {
 
   test('are not read beyond their end', () => {
     const around = bytes(0xff, field('ab'), 0xff)
-    expect(checkString(around, 1, 5)).toBe(5)
+    expect(checkString(around, 1, 5, scope)).toBe(5)
     // The second byte of a character lies behind the string.
-    const outcome = checkString(bytes(0, 2, 'a', 0xc3, 0xa9), 0, 5)
+    const outcome = checkString(bytes(0, 2, 'a', 0xc3, 0xa9), 0, 5, scope)
     expect({ rule: brokenRule(outcome).id, at: faultOffset(outcome) }).toEqual({
       rule: 'utf8-invalid',
       at: 3,
@@ -73,11 +78,48 @@ describe('strings', () => {
   })
 
   test('name the byte where they go wrong', () => {
-    const outcome = checkString(bytes(0, 5, 'ab', 0xff, 'de'), 0, 7)
+    const outcome = checkString(bytes(0, 5, 'ab', 0xff, 'de'), 0, 7, scope)
     expect({ rule: brokenRule(outcome).id, at: faultOffset(outcome) }).toEqual({
       rule: 'utf8-invalid',
       at: 4,
     })
+  })
+
+  test.each([
+    ['null', 'utf8-nul', '00'],
+    ['U+0001', 'utf8-control', '01'],
+    ['U+001F', 'utf8-control', '1f'],
+    ['U+007F', 'utf8-control', '7f'],
+    ['U+0080', 'utf8-control', 'c280'],
+    ['U+009F', 'utf8-control', 'c29f'],
+    ['U+FDD0', 'utf8-control', 'efb790'],
+    ['U+FDEF', 'utf8-control', 'efb7af'],
+    ['U+FFFE', 'utf8-control', 'efbfbe'],
+    ['U+FFFF', 'utf8-control', 'efbfbf'],
+    ['U+1FFFE', 'utf8-control', 'f09fbfbe'],
+    ['U+10FFFF', 'utf8-control', 'f48fbfbf'],
+  ])('do not hold %s, and are read on behind it where that is only reported', (_, rule, hex) => {
+    const content = bytes('a', Buffer.from(hex, 'hex'), 'b')
+    const strict = checkString(field(content), 0, content.length + 2, scope)
+    expect({ rule: brokenRule(strict).id, at: faultOffset(strict) }).toEqual({ rule, at: 3 })
+    const lenient = scopeOf({ preset: 'observe' })
+    expect(checkString(field(content), 0, content.length + 2, lenient)).toBe(content.length + 2)
+    expect(lenient.reports).toEqual([`${rule} @3`])
+  })
+
+  test.each([
+    ['U+0020', '20'],
+    ['U+007E', '7e'],
+    ['U+00A0', 'c2a0'],
+    ['U+FDCF', 'efb78f'],
+    ['U+FDF0', 'efb7b0'],
+    ['U+FFFD', 'efbfbd'],
+    ['U+BFFE, whose last bytes look like those of a noncharacter', 'ebbfbe'],
+    ['U+FEFF', 'efbbbf'],
+    ['U+10FFFD', 'f48fbfbd'],
+  ])('hold %s', (_, hex) => {
+    const content = Buffer.from(hex, 'hex')
+    expect(checkString(field(content), 0, content.length + 2, scope)).toBe(content.length + 2)
   })
 })
 
@@ -90,9 +132,10 @@ describe('topic names', () => {
           filterText.map((one) => Buffer.from(one)),
         ),
         (content) => {
+          const text = content.toString()
           const legal =
-            decodes(content) && content.length > 0 && !['\0', '+', '#'].some((one) => content.includes(one))
-          expect(passes(checkTopicName(field(content), 0, content.length + 2))).toBe(legal)
+            decodes(content) && content.length > 0 && !discouraged.test(text) && !/[+#]/.test(text)
+          expect(passes(checkTopicName(field(content), 0, content.length + 2, scope))).toBe(legal)
         },
       ),
       { numRuns: 2000 },
@@ -105,7 +148,7 @@ describe('topic filters', () => {
     fc.assert(
       fc.property(filterText, fc.boolean(), (text, shares) => {
         const content = field(text)
-        expect(passes(checkTopicFilter(content, 0, content.length, shares))).toBe(isFilter(text, shares))
+        expect(passes(checkTopicFilter(content, 0, content.length, shares, scope))).toBe(isFilter(text, shares))
       }),
       { numRuns: 5000 },
     )

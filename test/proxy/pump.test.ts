@@ -5,10 +5,12 @@ import { Duplex } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { FrameStream, type Witness } from '../../src/mqtt/frames.ts'
+import { Churn } from '../../src/mqtt/rate.ts'
+import { allRules, brokenRule } from '../../src/mqtt/rules.ts'
 import { SessionState } from '../../src/mqtt/session.ts'
-import { brokenRule } from '../../src/mqtt/rules.ts'
 import { Pump } from '../../src/proxy/pump.ts'
 import { bytes, connectPacket, packet, pingreqPacket, publishPacket } from '../help/packets.ts'
+import { rulebook } from '../help/rulebook.ts'
 import { eventually } from '../help/wait.ts'
 
 /** A leg in memory: the test feeds what it reads and sees what is written to it. */
@@ -42,13 +44,15 @@ class Leg extends Duplex {
 }
 
 function stage(witness: Witness = () => true) {
-  const state = new SessionState()
-  const stream = new FrameStream(
-    'up',
-    state,
-    { connect: 4096, control: 4096, publish: 1_000_000 },
-    { counts: new Float64Array(32), watched: 0xffff, witness },
-  )
+  const book = rulebook({ frames: { connect: 4096, control: 4096, publish: 1_000_000 } })
+  const state = new SessionState({ book, churn: new Churn(), clock: () => 0 })
+  const stream = new FrameStream('up', state, {
+    counts: new Float64Array(32),
+    hits: new Float64Array(allRules.length + 1),
+    tolerated: () => {},
+    watched: 0xffff,
+    witness,
+  })
   const [source, sink] = [new Leg(), new Leg()]
   const told: string[] = []
   const passed: number[] = []
