@@ -12,9 +12,12 @@ const { free, muddled, echoing } = Stage
 
 type Message = Pick<PublishView, 'packetId' | 'qos' | 'dup'>
 
-/** What an entry of `InFlight` has behind its stage: times sent again, part of the size, whether it ever was sent again. */
-const again = { shift: 4, mask: 0x0f } as const
-const prints = 0x7f00
+/** Bits of an entry behind its stage: times sent again, part of the size, and the two that follow. */
+const times = { shift: 4, most: 0x0f } as const
+const prints = 0x3f00
+/** The identifier was taken again while acknowledgements of its last message may still come. */
+const reused = 0x4000
+/** Sent more than once, so that more than one acknowledgement may come. */
 const echoes = 0x8000
 
 export class Flows {
@@ -35,18 +38,21 @@ export class Flows {
       let outcome = dup && !this.resumes ? scope.breaks(rules.dupUnfounded, at) : 0
       this.open += 1
       if (outcome >= 0 && this.open > most) outcome = scope.breaks(rules.receiveMaximum, at)
-      this.#ids.set(id, stage === free ? first | print : muddled | echoes)
+      this.#ids.set(id, first | print | (stage === free ? 0 : reused | echoes))
       return outcome
     }
     if (stage === muddled) return 0
     if (stage !== first && !(qos === 2 && stage === Stage.pubrel)) {
-      this.#ids.set(id, muddled)
+      this.#ids.set(id, first | print | reused | echoes)
       return scope.breaks(rules.packetIdInUse, at)
     }
     // One of another size is another message, whatever it is called.
-    const sentAgain = (entry >> again.shift) & again.mask
-    const resent = (entry & prints) === print ? Math.min(again.mask, sentAgain + 1) : 0
-    this.#ids.set(id, (resent === 0 ? first : stage) | (resent << again.shift) | print | echoes)
+    const isSame = (entry & prints) === print
+    const resent = isSame ? Math.min(times.most, ((entry >> times.shift) & times.most) + 1) : 0
+    this.#ids.set(
+      id,
+      isSame ? stage | (resent << times.shift) | print | (entry & reused) | echoes : first | print | reused | echoes,
+    )
     let outcome = 0
     if (!dup) outcome = scope.breaks(rules.packetIdInUse, at)
     // Only MQTT 5.0 forbids to send again while the connection stands (MQTT-4.4.0-1).
@@ -63,68 +69,70 @@ export class Flows {
     if (stage === free) return this.resumes ? 0 : scope.breaks(rules.ackUnknown, at)
     if (stage === echoing) return 0
     if (type === puback) {
-      if (stage !== Stage.puback && stage !== muddled) return this.#mismatch(id, scope, at)
+      if (stage !== Stage.puback && stage !== muddled) return this.#mismatch(id, entry, scope, at)
       return this.#close(id, entry)
     }
     if (type === pubrec) {
       if (code >= 0x80 && (stage === Stage.pubrec || stage === muddled)) return this.#close(id, entry)
       // What came again before it was received is no sign of anything: the count begins anew.
-      if (stage === Stage.pubrec) this.#ids.set(id, (entry & (prints | echoes)) | Stage.pubrel)
+      if (stage === Stage.pubrec) this.#ids.set(id, (entry & (prints | reused | echoes)) | Stage.pubrel)
       else if (stage !== Stage.pubrel && stage !== Stage.pubcomp && stage !== muddled) {
-        return this.#mismatch(id, scope, at)
+        return this.#mismatch(id, entry, scope, at)
       }
       return 0
     }
     return stage === Stage.pubcomp || stage === muddled
       ? this.#close(id, entry)
-      : this.#mismatch(id, scope, at)
+      : this.#mismatch(id, entry, scope, at)
   }
 
   /** PUBREL of the sender. */
   release(id: number, scope: Scope, at: number): Outcome {
     const entry = this.#ids.get(id)
     const stage = entry & 0x0f
-    if (stage === Stage.pubrel) this.#ids.set(id, (entry & echoes) | Stage.pubcomp)
+    if (stage === Stage.pubrel) this.#ids.set(id, (entry & (reused | echoes)) | Stage.pubcomp)
     else if (stage === free) {
       this.#ids.set(id, Stage.pubcomp)
       return this.resumes ? 0 : scope.breaks(rules.ackUnknown, at)
     } else if (stage !== Stage.pubcomp && stage !== muddled && stage !== echoing)
-      return this.#mismatch(id, scope, at)
+      return this.#mismatch(id, entry, scope, at)
     return 0
   }
 
   /** SUBSCRIBE or UNSUBSCRIBE, whose identifiers are those of PUBLISH. */
   request(id: number, stage: number, scope: Scope, at: number): Outcome {
     const before = this.#ids.get(id) & 0x0f
-    if (before === free || before === echoing) {
-      this.#ids.set(id, before === free ? stage : muddled | echoes)
-      return 0
-    }
-    this.#ids.set(id, muddled)
-    return scope.breaks(rules.packetIdInUse, at)
+    this.#ids.set(id, before === free ? stage : stage | reused | echoes)
+    return before === free || before === echoing ? 0 : scope.breaks(rules.packetIdInUse, at)
   }
 
   /** SUBACK or UNSUBACK. */
   answer(id: number, type: number, scope: Scope, at: number): Outcome {
-    const stage = this.#ids.get(id) & 0x0f
+    const entry = this.#ids.get(id)
+    const stage = entry & 0x0f
     if (stage === free) return scope.breaks(rules.answerUnknown, at)
     if (stage === muddled || stage === echoing) return 0
     const wanted = type === suback ? Stage.suback : Stage.unsuback
-    if (stage !== wanted) return this.#mismatch(id, scope, at)
-    this.#ids.set(id, free)
+    if (stage !== wanted) return this.#mismatch(id, entry, scope, at)
+    this.#settle(id, entry)
+    return 0
+  }
+
+  #close(id: number, entry: number): Outcome {
+    // A PUBREL of an earlier connection is closed here without having been counted (MQTT 5.0, 4.9).
+    this.open = Math.max(0, this.open - 1)
+    this.#settle(id, entry)
     return 0
   }
 
   /** What was sent twice is acknowledged twice, and its identifier may be taken again in between. */
-  #close(id: number, entry: number): Outcome {
-    // A PUBREL of an earlier connection is closed here without having been counted (MQTT 5.0, 4.9).
-    this.open = Math.max(0, this.open - 1)
+  #settle(id: number, entry: number): void {
     this.#ids.set(id, (entry & echoes) === 0 ? free : echoing)
-    return 0
   }
 
-  #mismatch(id: number, scope: Scope, at: number): Outcome {
-    this.#ids.set(id, muddled)
+  #mismatch(id: number, entry: number, scope: Scope, at: number): Outcome {
+    if ((entry & reused) !== 0) return 0
+    this.#ids.set(id, muddled | echoes)
     return scope.breaks(rules.ackMismatch, at)
   }
 }

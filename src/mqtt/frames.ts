@@ -121,6 +121,7 @@ export class FrameStream {
     const session = this.#session
     const scope = this.#scope
     scope.start = at
+    scope.seen = 0
     scope.quiet = this.#judged !== 'nothing'
     const first = bytes[at]!
     const type = first >> 4

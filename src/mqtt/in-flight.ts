@@ -13,9 +13,9 @@ export const Stage = {
   pubcomp: 4,
   suback: 5,
   unsuback: 6,
-  /** Two exchanges share the identifier; no acknowledgement of it can be wrong. */
+  /** Acknowledged as what it was not; from here on no acknowledgement of it can be wrong. */
   muddled: 7,
-  /** Acknowledged, but it was sent more than once and more acknowledgements may come. */
+  /** Acknowledged, but it was sent more than once, or its identifier was, and more acknowledgements may come. */
   echoing: 8,
 } as const
 

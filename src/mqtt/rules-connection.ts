@@ -8,7 +8,6 @@ export const connectionRules = {
     clause: { v3: 'MQTT-3.1.2-1', v5: 'MQTT-3.1.2-1' },
     direction: 'up',
     explanation: 'the protocol name is neither MQTT nor, for level 3, MQIsdp',
-    references: ['CVE-2017-7654'],
     reason: 0x84,
   }),
   protocolLevel: rule('protocol-level', {

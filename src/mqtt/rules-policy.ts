@@ -6,26 +6,26 @@ export const policyRules = {
   topicLevels: rule('topic-levels', {
     clause: { policy: 'inspection.limits.topicLevels' },
     explanation: 'a topic name or filter has more levels than allowed',
-    references: ['R11', 'CVE-2019-11779', 'CVE-2021-33175', 'CVE-2021-33176'],
+    references: ['R11'],
     reason: 0x90,
   }),
   filterCount: rule('filter-count', {
     clause: { policy: 'inspection.limits.filters' },
     direction: 'up',
     explanation: 'SUBSCRIBE or UNSUBSCRIBE carries more topic filters than allowed',
-    references: ['R11', 'CVE-2017-2894'],
+    references: ['R11'],
     reason: 0x97,
   }),
   userProperties: rule('user-properties', {
     clause: { policy: 'inspection.limits.userProperties' },
     explanation: 'a packet has more user properties than allowed',
-    references: ['R15', 'CVE-2021-41039'],
+    references: ['R15'],
     reason: 0x97,
   }),
   propertyBytes: rule('property-bytes', {
     clause: { policy: 'inspection.limits.propertyBytes' },
     explanation: 'the properties of a packet take more bytes than allowed',
-    references: ['R15', 'CVE-2026-44248'],
+    references: ['R15'],
     reason: 0x97,
   }),
   topicAliasLimit: rule('topic-alias-limit', {
@@ -37,7 +37,7 @@ export const policyRules = {
   topicBytes: rule('topic-bytes', {
     clause: { policy: 'classes.maxTopic' },
     explanation: 'a topic name is longer than the class of the device allows',
-    references: ['R4', 'CVE-2018-19417', 'CVE-2026-5857'],
+    references: ['R4'],
     reason: 0x90,
   }),
   payloadBytes: rule('payload-bytes', {
@@ -50,7 +50,7 @@ export const policyRules = {
     clause: { policy: 'classes.maxReceived' },
     direction: 'down',
     explanation: 'a packet for a device is larger than its class can take',
-    references: ['R4', 'CVE-2018-17614', 'CVE-2021-41036', 'CVE-2020-10070'],
+    references: ['R4'],
     reason: 0x95,
   }),
   dollarTopic: rule('dollar-topic', {
@@ -58,7 +58,7 @@ export const policyRules = {
     direction: 'up',
     mode: { standard: 'report' },
     explanation: 'a device publishes below a $ namespace that is not on the list',
-    references: ['R12', 'CVE-2018-12543', 'CVE-2026-33217'],
+    references: ['R12'],
     reason: 0x87,
   }),
   identityWildcard: rule('identity-wildcard', {
@@ -67,7 +67,7 @@ export const policyRules = {
     mode: { standard: 'report' },
     explanation:
       'a client identifier or user name contains + or #, which breaks access lists made of patterns',
-    references: ['R10', 'CVE-2017-7650'],
+    references: ['R10'],
     reason: 0x85,
   }),
   clientIdCharacters: rule('client-id-characters', {
@@ -75,14 +75,14 @@ export const policyRules = {
     direction: 'up',
     mode: { standard: 'off' },
     explanation: 'a client identifier contains a character that is not on the list',
-    references: ['R10', 'CVE-2020-13821', 'CVE-2020-13932', 'CVE-2026-33215', 'CVE-2026-44838'],
+    references: ['R10'],
     reason: 0x85,
   }),
   topicCharacters: rule('topic-characters', {
     clause: { policy: 'R10' },
     mode: { standard: 'off' },
     explanation: 'a topic contains a character of markup or of regular expressions',
-    references: ['R10', 'CVE-2018-11615', 'CVE-2020-13932'],
+    references: ['R10'],
     reason: 0x90,
   }),
   willDelay: rule('will-delay', {
@@ -90,7 +90,7 @@ export const policyRules = {
     direction: 'up',
     mode: { standard: 'report' },
     explanation: 'the will delay is longer than the session lasts',
-    references: ['R16', 'CVE-2019-11778'],
+    references: ['R16'],
     reason: protocolError,
   }),
   keepAliveLong: rule('keep-alive-long', {
@@ -98,7 +98,7 @@ export const policyRules = {
     direction: 'up',
     mode: { standard: 'off' },
     explanation: 'the keep alive is off, or longer than allowed',
-    references: ['R5', 'CVE-2020-13849'],
+    references: ['R5'],
     reason: 0x83,
   }),
   credentialsMissing: rule('credentials-missing', {
@@ -106,7 +106,7 @@ export const policyRules = {
     direction: 'up',
     mode: { standard: 'off', strict: 'report' },
     explanation: 'CONNECT has no user name, or no password',
-    references: ['R19', 'CVE-2016-9877', 'CVE-2026-32696'],
+    references: ['R19'],
     reason: 0x86,
   }),
   sharedAndPlain: rule('shared-and-plain', {
@@ -114,14 +114,14 @@ export const policyRules = {
     direction: 'up',
     mode: { standard: 'report' },
     explanation: 'a device subscribes to the same filter both shared and plain',
-    references: ['R13', 'CVE-2024-8376', 'CVE-2025-59947'],
+    references: ['R13'],
     reason: 0x8f,
   }),
   publishRate: rule('publish-rate', {
     clause: { policy: 'inspection.limits.publishRate' },
     mode: { standard: 'off', strict: 'report' },
     explanation: 'more messages within a second than allowed',
-    references: ['R20', 'CVE-2017-10910'],
+    references: ['R20'],
     reason: 0x96,
   }),
   clientIdChurn: rule('client-id-churn', {
@@ -129,7 +129,7 @@ export const policyRules = {
     direction: 'up',
     mode: { standard: 'report' },
     explanation: 'the same client identifier connects again and again within a minute',
-    references: ['R20', 'CVE-2026-22040', 'CVE-2026-32134'],
+    references: ['R20'],
     reason: 0x97,
   }),
 } as const

@@ -71,13 +71,12 @@ export class SessionState {
   /** Judges a packet whose body passed, PUBLISH excepted, by what was said before, and takes note of it. */
   check(type: number, bytes: Buffer, at: number, body: number, end: number, scope: Scope): Outcome {
     if (type === connect) return this.#checkConnect(bytes, body, end, scope)
-    if (type === connack) return this.#checkConnack(bytes, body, end, scope)
+    if (type === connack) return this.#checkConnack(bytes, at, body, end, scope)
     const { version } = this
     const terms = this.#terms
     let outcome = version === 5 ? this.#checkTerms(type, end - at, at, scope) : 0
     if (outcome < 0) return outcome
-    if (scope.direction === 'down' && end - at > this.deviceClass.maxReceived)
-      outcome = scope.breaks(rules.receivedBytes, at)
+    outcome = this.#checkReceived(end - at, at, scope)
     if (outcome < 0 || type === pingreq || type === pingresp) return outcome
     if (type === disconnect)
       return scope.direction === 'up' && version === 5 ? checkDisconnectTerms(terms, bytes, scope) : 0
@@ -110,8 +109,7 @@ export class SessionState {
     }
     if (outcome >= 0 && deviceClass !== unclassed) {
       outcome = checkClass(view, deviceClass, body, end, scope)
-      if (outcome >= 0 && !isUp && end - at > deviceClass.maxReceived)
-        outcome = scope.breaks(rules.receivedBytes, at)
+      if (outcome >= 0) outcome = this.#checkReceived(end - at, at, scope)
     }
     if (outcome >= 0 && isUp) outcome = checkDollar(view, body, scope)
     if (outcome >= 0 && scope.watches(rules.publishRate)) outcome = this.#checkRate(scope, at)
@@ -165,15 +163,16 @@ export class SessionState {
     return outcome
   }
 
-  #checkConnack(bytes: Buffer, body: number, end: number, scope: Scope): Outcome {
+  #checkConnack(bytes: Buffer, at: number, body: number, end: number, scope: Scope): Outcome {
     const { version } = this
     const terms = this.#terms
     if (version === 5) terms.readConnack(bytes, body, end)
     let outcome = checkConnackTerms(terms, bytes, body, version, scope)
     if (outcome >= 0 && version === 5) {
-      outcome = checkSize(terms, end - body + 2, scope, body)
+      outcome = checkSize(terms, end - at, scope, at)
       if (outcome >= 0 && body + 2 < end) outcome = this.#authFlow().settle(bytes, body, scope)
     }
+    if (outcome >= 0) outcome = this.#checkReceived(end - at, at, scope)
     // MQTT 3.1 does not tell whether a session was there; only a clean one certainly was not.
     const resumed = version === 3 ? !terms.clean : (bytes[body]! & 1) === 1
     this.#resumed = resumed
@@ -188,6 +187,12 @@ export class SessionState {
     return outcome < 0 || scope.direction === 'up'
       ? outcome
       : checkProblemInformation(this.#terms, type, scope, at)
+  }
+
+  /** `size` is that of the whole packet. */
+  #checkReceived(size: number, at: number, scope: Scope): Outcome {
+    if (scope.direction === 'up' || size <= this.deviceClass.maxReceived) return 0
+    return scope.breaks(rules.receivedBytes, at)
   }
 
   #checkRate(scope: Scope, at: number): Outcome {
