@@ -47,6 +47,8 @@ export class SessionState {
   readonly around: Surroundings
   /** PINGREQs that wait for their answer. */
   #pings = 0
+  /** Whether CONNECT was accepted and nobody has said DISCONNECT. */
+  #isFlowing = false
   /** Whether the session existed before this connection; before CONNACK nobody knows. */
   #resumed = true
   #terms = ordinary
@@ -65,6 +67,8 @@ export class SessionState {
 
   /** Whether a packet of this type may come now; returns an offset or a fault. Changes nothing. */
   admit(type: number, at: number, scope: Scope): Outcome {
+    // Nearly every packet of nearly every session: CONNECT was accepted, and nobody has taken leave.
+    if (this.#isFlowing && (anytime & (1 << type)) !== 0) return at
     return scope.direction === 'up' ? this.#admitUp(type, at, scope) : this.#admitDown(type, at, scope)
   }
 
@@ -121,13 +125,16 @@ export class SessionState {
   advance(type: number, bytes: Uint8Array, body: number): void {
     if (type === pingreq) this.#pings += 1
     else if (type === pingresp) this.#pings = Math.max(0, this.#pings - 1)
-    else if (type === connack) this.connackCode = bytes[body + 1]!
-    else if (type === connect)
+    else if (type === connack) {
+      this.connackCode = bytes[body + 1]!
+      this.#isFlowing = this.connackCode === 0 && !this.deviceLeft
+    } else if (type === connect)
       this.version = bytes[body + 2 + ((bytes[body]! << 8) | bytes[body + 1]!)] as Version
   }
 
   /** Takes note of a DISCONNECT that passed every check. */
   leave(direction: Direction): void {
+    this.#isFlowing = false
     if (direction === 'up') this.deviceLeft = true
     else this.brokerLeft = true
   }
@@ -212,6 +219,9 @@ export class SessionState {
 
 /** The terms of who has told none; never written to. */
 const ordinary = new Terms()
+
+/** Packets that may come at any time while messages flow. */
+const anytime = 0xffff & ~((1 << connect) | (1 << connack) | (1 << pingresp))
 
 /** Whether packets of this type change the state; PUBLISH and its acknowledgements do not. */
 export const stateful = (1 << connect) | (1 << connack) | (1 << pingreq) | (1 << pingresp) | (1 << disconnect)
