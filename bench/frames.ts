@@ -25,6 +25,22 @@ export function publishOncePacket(packetId: number, payload: number): Buffer {
   return packet(0x32, Buffer.concat([lengthPrefixed(TOPIC), id, Buffer.alloc(payload, 0x37)]))
 }
 
+/** The PUBACK to it. */
+export function pubackPacket(packetId: number): Buffer {
+  return packet(0x40, Buffer.from([packetId >> 8, packetId & 0xff]))
+}
+
+/** A SUBSCRIBE that asks for QoS 0 of every filter. */
+export function subscribePacket(packetId: number, filters: readonly string[]): Buffer {
+  const asked = filters.flatMap((filter) => [lengthPrefixed(filter), Buffer.from([0])])
+  return packet(0x82, Buffer.concat([Buffer.from([packetId >> 8, packetId & 0xff]), ...asked]))
+}
+
+/** The SUBACK to it. */
+export function subackPacket(packetId: number, filters: number): Buffer {
+  return packet(0x90, Buffer.from([packetId >> 8, packetId & 0xff, ...Buffer.alloc(filters)]))
+}
+
 /** As many whole copies of `one` as fit into `size` bytes, at least one. */
 export function repeated(one: Buffer, size: number): Buffer {
   const copies = Math.max(1, Math.floor(size / one.length))

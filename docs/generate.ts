@@ -3,9 +3,11 @@
 import { readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { renderJsonSchema, renderReference } from '../src/config/reference.ts'
+import { patches } from '../src/mqtt/patches.ts'
 import { allRules } from '../src/mqtt/rules.ts'
 import { renderMetricsReference } from '../src/observe/reference.ts'
 import { renderMap, type MappedFile } from './map.ts'
+import { renderPatches } from './patches.ts'
 import { renderRulesReference } from './rules.ts'
 
 const files = {
@@ -14,6 +16,7 @@ const files = {
   'proxy-yaml.md': renderReference(),
   'proxy.schema.json': renderJsonSchema(),
   'rules.md': renderRulesReference(allRules),
+  'virtual-patches.md': renderPatches(patches),
 }
 
 await Promise.all(

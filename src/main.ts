@@ -2,6 +2,7 @@
 
 import { check, checkHelp } from './cli/check.ts'
 import { UsageError, type Io } from './cli/io.ts'
+import { patches, patchesHelp } from './cli/patches.ts'
 import { pin, pinHelp } from './cli/pin.ts'
 import { pki, pkiHelp } from './cli/pki.ts'
 import { run, runHelp } from './cli/run.ts'
@@ -16,11 +17,12 @@ Stands between MQTT devices and their broker: judges every frame, upgrades the
 link to TLS 1.3 with post-quantum key exchange, and pins the broker.
 
 commands:
-  run     start the proxy
-  check   find every mistake in proxy.yaml
-  pin     show a broker's certificates and what to paste to pin it
-  pki     show the local CA, or issue a certificate with it
-  schema  print the JSON Schema of proxy.yaml
+  run      start the proxy
+  check    find every mistake in proxy.yaml
+  patches  list the vulnerabilities that are stopped, and by which rule
+  pin      show a broker's certificates and what to paste to pin it
+  pki      show the local CA, or issue a certificate with it
+  schema   print the JSON Schema of proxy.yaml
 
   -h, --help     this text; "pulseward COMMAND --help" says more
   -V, --version  the version
@@ -43,6 +45,7 @@ const io: Io = {
 const commands: Readonly<Record<string, Command>> = {
   run: { help: runHelp, start: (argv) => run(argv, { ...io, signals: process }) },
   check: { help: checkHelp, start: check },
+  patches: { help: patchesHelp, start: patches },
   pin: { help: pinHelp, start: pin },
   pki: { help: pkiHelp, start: pki },
   schema: { help: schemaHelp, start: schema },

@@ -42,7 +42,9 @@ const limits = z.strictObject({
     .describe('Size of all topics together that aliases of one direction stand for.'),
   resends: count(0, 14)
     .default(1)
-    .describe('Times a QoS 2 message may come again, unchanged, after it was acknowledged with PUBREC.'),
+    .describe(
+      'Times a QoS 2 message may come again, unchanged, after PUBREC; 14 where a device of 3.1 or 3.1.1 marks it as DUP.',
+    ),
   keepAlive: duration({ min: '1s', max: '65535s' })
     .prefault('1h')
     .transform((milliseconds) => milliseconds / 1000)
@@ -101,8 +103,6 @@ export const classSchema = z.strictObject({
     .describe('Largest packet towards its devices, fixed header included.'),
 })
 
-export type InspectionConfig = z.output<typeof inspectionSchema>
-
 function modeOption(rule: Rule) {
   const description = `${rule.explanation[0]?.toUpperCase()}${rule.explanation.slice(1)}.`
   if (!rule.fixed) {
@@ -110,6 +110,7 @@ function modeOption(rule: Rule) {
     const otherwise = standard === strict ? standard : `${standard}; ${strict} in \`strict\``
     return z.enum(modes).exactOptional().meta({ description, otherwise })
   }
-  const error = 'can only be enforced: behind a packet that breaks it nobody can say what comes next'
+  const error =
+    'this rule can only be enforced: behind a packet that breaks it nobody can say what comes next'
   return z.literal('enforce', { error }).exactOptional().meta({ description, otherwise: 'enforce' })
 }

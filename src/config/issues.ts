@@ -56,8 +56,11 @@ function explain(issue: Issue, base: Path, root: unknown): Problem[] {
       return explainUnion(issue, path, value)
     case 'invalid_key':
       return [{ path, message: issue.issues[0]?.message ?? issue.message, atKey: true, quote: true }]
-    case 'invalid_value':
-      return [wrongWord(path, issue.values.map(String), value)]
+    case 'invalid_value': {
+      const problem = wrongWord(path, issue.values.map(String), value)
+      // Where the words are not zod's, the schema says why there is no other.
+      return [issue.message.startsWith('Invalid') ? problem : { ...problem, hint: issue.message }]
+    }
     case 'invalid_type':
       return [{ path, message: `expected ${nouns[issue.expected] ?? issue.expected}`, quote: true }]
     case 'too_small':

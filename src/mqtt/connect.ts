@@ -1,6 +1,7 @@
 // CONNECT: the check of every field, and the facts a session is built on.
 
 import { finish } from './answers.ts'
+import { checkDollar } from './dollar.ts'
 import { PacketType, type Version } from './packet.ts'
 import {
   authDataSeen,
@@ -134,7 +135,7 @@ function checkPayload(
   at = checkClientId(bytes, at, end, flags, level, scope)
   if (at >= 0 && (flags & flag.will) !== 0) {
     if (level === 5) at = checkProperties(bytes, at, end, willProperties, scope)
-    if (at >= 0) at = checkTopicName(bytes, at, end, scope)
+    if (at >= 0) at = checkWillTopic(bytes, at, end, scope)
     if (at >= 0) at = checkBinary(bytes, at, end)
   }
   // In MQTT 3.1 the remaining length takes precedence over the user name and password flags (3.1, user name flag).
@@ -146,6 +147,15 @@ function checkPayload(
   }
   if (at >= 0 && (flags & flag.password) !== 0 && !(mayLack && at === end)) at = checkBinary(bytes, at, end)
   return at >= 0 ? finish(at, end, scope) : at
+}
+
+/** A will is published by the broker, but where to, the device says. */
+function checkWillTopic(bytes: Uint8Array, at: number, end: number, scope: Scope): Outcome {
+  const next = checkTopicName(bytes, at, end, scope)
+  if (next < 0 || bytes[at + 2] !== 0x24) return next
+  const topic = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const outcome = checkDollar({ topic, from: at + 2, to: next }, at, scope)
+  return outcome < 0 ? outcome : next
 }
 
 function checkConnectProperties(bytes: Uint8Array, at: number, end: number, scope: Scope): Outcome {

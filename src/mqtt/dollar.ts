@@ -5,10 +5,14 @@ import type { Outcome } from './rule.ts'
 import { rules } from './rules.ts'
 import type { Scope } from './scope.ts'
 
-/** A PUBLISH of a device; returns 0 or a fault at `at`. */
-export function checkDollar({ topic, from, to }: PublishView, at: number, scope: Scope): Outcome {
+type Topic = Pick<PublishView, 'topic' | 'from' | 'to'>
+
+/** The topic of a PUBLISH or will of a device; returns 0 or a fault at `at`. */
+export function checkDollar({ topic, from, to }: Topic, at: number, scope: Scope): Outcome {
   if (to === from || topic[from] !== 0x24 || !scope.watches(rules.dollarTopic)) return 0
-  const slash = topic.indexOf(0x2f, from)
-  const space = topic.toString('latin1', from, slash < 0 || slash > to ? to : slash)
+  let slash = from
+  // No further than the topic: behind it lies a chunk full of other frames.
+  while (slash < to && topic[slash] !== 0x2f) slash++
+  const space = topic.toString('utf8', from, slash)
   return scope.book.limits.dollarTopics.includes(space) ? 0 : scope.breaks(rules.dollarTopic, at)
 }

@@ -24,13 +24,16 @@ export class Filters {
   /** Whether something was subscribed to that is not remembered. */
   incomplete = false
   readonly #filters: Filter[] = []
+  /** The same, by their bytes as text; a SUBSCRIBE may name hundreds. */
+  readonly #byText = new Map<string, Filter>()
   readonly #identifiers: number[] = []
   #bytes = 0
 
   /** Notes the filter of a SUBSCRIBE; returns whether the session holds it both shared and plain now. */
   add(bytes: Buffer, from: number, to: number): boolean {
     const bare = bareFilter(bytes, from, to)
-    let known = this.#find(bytes, bare, to)
+    const text = bytes.toString('latin1', bare, to)
+    let known = this.#byText.get(text)
     if (known === undefined) {
       if (this.#filters.length === mostFilters || this.#bytes + to - bare > mostBytes) {
         this.incomplete = true
@@ -38,6 +41,7 @@ export class Filters {
       }
       known = { bytes: Buffer.from(bytes.subarray(bare, to)), plain: false, shared: false }
       this.#filters.push(known)
+      this.#byText.set(text, known)
       this.#bytes += to - bare
     }
     if (bare === from) known.plain = true
@@ -48,7 +52,7 @@ export class Filters {
   /** Notes the filter of an UNSUBSCRIBE. */
   remove(bytes: Buffer, from: number, to: number): void {
     const bare = bareFilter(bytes, from, to)
-    const known = this.#find(bytes, bare, to)
+    const known = this.#byText.get(bytes.toString('latin1', bare, to))
     if (known === undefined) return
     if (bare === from) known.plain = false
     else known.shared = false
@@ -73,10 +77,6 @@ export class Filters {
       best = 'dollar'
     }
     return best
-  }
-
-  #find(bytes: Buffer, from: number, to: number): Filter | undefined {
-    return this.#filters.find((one) => bytes.compare(one.bytes, 0, one.bytes.length, from, to) === 0)
   }
 }
 

@@ -43,21 +43,22 @@ export class Flows {
     }
     if (stage === muddled) return 0
     if (stage !== first && !(qos === 2 && stage === Stage.pubrel)) {
+      if (!isCounted(stage)) this.open += 1
       this.#ids.set(id, first | print | reused | echoes)
       return scope.breaks(rules.packetIdInUse, at)
     }
     // One of another size is another message, whatever it is called.
     const isSame = (entry & prints) === print
     const resent = isSame ? Math.min(times.most, ((entry >> times.shift) & times.most) + 1) : 0
-    this.#ids.set(
-      id,
-      isSame ? stage | (resent << times.shift) | print | (entry & reused) | echoes : first | print | reused | echoes,
-    )
+    const kept = isSame ? stage | (entry & reused) : first | reused
+    this.#ids.set(id, kept | (resent << times.shift) | print | echoes)
     let outcome = 0
     if (!dup) outcome = scope.breaks(rules.packetIdInUse, at)
-    // Only MQTT 5.0 forbids to send again while the connection stands (MQTT-4.4.0-1).
-    else if (version === 5) outcome = scope.breaks(rules.dupUnfounded, at)
-    if (outcome >= 0 && stage === Stage.pubrel && resent > scope.book.limits.resends)
+    // What differs was never sent before; and MQTT 5.0 forbids to send again while the connection stands (MQTT-4.4.0-1).
+    else if (!isSame || version === 5) outcome = scope.breaks(rules.dupUnfounded, at)
+    // A device of 3.1 or 3.1.1 may send again, marked as such, as long as PUBREC is on its way to it.
+    const allowed = dup && version !== 5 ? times.most - 1 : scope.book.limits.resends
+    if (outcome >= 0 && stage === Stage.pubrel && resent > allowed)
       outcome = scope.breaks(rules.resentTooOften, at)
     return outcome
   }
@@ -92,16 +93,19 @@ export class Flows {
     const stage = entry & 0x0f
     if (stage === Stage.pubrel) this.#ids.set(id, (entry & (reused | echoes)) | Stage.pubcomp)
     else if (stage === free) {
-      this.#ids.set(id, Stage.pubcomp)
+      // What an earlier connection left over may be released twice, and nobody here can tell when it is over.
+      this.#ids.set(id, this.resumes ? echoing : Stage.pubcomp)
       return this.resumes ? 0 : scope.breaks(rules.ackUnknown, at)
-    } else if (stage !== Stage.pubcomp && stage !== muddled && stage !== echoing)
-      return this.#mismatch(id, entry, scope, at)
+    } else if (stage === Stage.pubcomp) this.#ids.set(id, entry | echoes)
+    else if (stage !== muddled && stage !== echoing) return this.#mismatch(id, entry, scope, at)
     return 0
   }
 
   /** SUBSCRIBE or UNSUBSCRIBE, whose identifiers are those of PUBLISH. */
   request(id: number, stage: number, scope: Scope, at: number): Outcome {
     const before = this.#ids.get(id) & 0x0f
+    // From here on nobody can tell when the message is over.
+    if (isCounted(before)) this.open = Math.max(0, this.open - 1)
     this.#ids.set(id, before === free ? stage : stage | reused | echoes)
     return before === free || before === echoing ? 0 : scope.breaks(rules.packetIdInUse, at)
   }
@@ -119,7 +123,7 @@ export class Flows {
   }
 
   #close(id: number, entry: number): Outcome {
-    // A PUBREL of an earlier connection is closed here without having been counted (MQTT 5.0, 4.9).
+    // A PUBREL that released nothing is closed here without having been counted (MQTT 5.0, 4.9).
     this.open = Math.max(0, this.open - 1)
     this.#settle(id, entry)
     return 0
@@ -133,8 +137,14 @@ export class Flows {
   #mismatch(id: number, entry: number, scope: Scope, at: number): Outcome {
     if ((entry & reused) !== 0) return 0
     this.#ids.set(id, muddled | echoes)
-    return scope.breaks(rules.ackMismatch, at)
+    // It may be about a message of an earlier connection: brokers say PUBREC again by themselves, devices forget.
+    return this.resumes ? 0 : scope.breaks(rules.ackMismatch, at)
   }
+}
+
+/** Whether an identifier in this stage is that of a message, and counts in `open`. */
+function isCounted(stage: number): boolean {
+  return stage >= Stage.puback && stage <= Stage.pubcomp
 }
 
 /** Whether a packet of this type answers the PUBLISH of the other side. */

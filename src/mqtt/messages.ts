@@ -15,7 +15,7 @@ import type { Scope } from './scope.ts'
 import type { Terms } from './terms.ts'
 import { bareFilter, isShared, uint16 } from './text.ts'
 
-const { pubrel, subscribe, suback, unsuback } = PacketType
+const { pubrel, subscribe, suback } = PacketType
 
 export class Messages {
   /** Whether the session existed before this connection, or may have. */
@@ -51,6 +51,8 @@ export class Messages {
       const kept = aliases.set(alias, view.topic, view.from, view.to, scope.book.limits)
       return kept ? 0 : scope.breaks(rules.topicAliasLimit, body)
     }
+    // There was no room for it, and that is let pass: the topic stays empty, and nothing is judged by it.
+    if (aliases.isForgotten(alias)) return 0
     const topic = aliases.get(alias)
     // Fixed: who does not know the topic cannot judge the message, and its receiver must not guess either.
     if (topic === undefined) return fault(rules.topicAliasUnknown, body)
@@ -117,12 +119,13 @@ export class Messages {
     const id = uint16(bytes, body)
     if (id === 0) return 0
     const outcome = this.#of('up').answer(id, type, scope, body)
-    if (outcome < 0 || this.#requests === undefined || (type === unsuback && version !== 5)) return outcome
+    if (outcome < 0 || this.#requests === undefined) return outcome
     const from = behindProperties(bytes, body, end, version)
-    // Nothing at all was told of already.
-    return from === end && type !== suback
-      ? outcome
-      : this.#requests.settle(id, type, bytes, from, end, scope)
+    if (type === suback || (version === 5 && from < end))
+      return this.#requests.settle(id, type, bytes, from, end, scope)
+    // UNSUBACK has no codes before MQTT 5.0; in it, the lack of any was told of already.
+    this.#requests.answered(id)
+    return outcome
   }
 
   #noteFilters(

@@ -7,7 +7,7 @@ export const brokerPatches: readonly Patch[] = [
   {
     id: 'CVE-2016-9877',
     product: 'RabbitMQ',
-    versions: 'before 3.5.8, before 3.6.6',
+    versions: '3.x before 3.5.8, 3.6.x before 3.6.6',
     direction: 'up',
     packet: 'a CONNECT has a user name but no password, and is let in',
     rules: [rules.credentialsMissing],
@@ -107,17 +107,18 @@ export const brokerPatches: readonly Patch[] = [
   {
     id: 'CVE-2026-33215',
     product: 'nats-server',
-    versions: 'before 2.11.15, before 2.12.6',
+    versions: 'before 2.11.15, 2.12.x before 2.12.6',
     direction: 'up',
-    packet: 'a client identifier with characters that mean something in subjects reaches the session of another',
+    packet:
+      'a client identifier with characters that mean something in subjects reaches the session of another',
     rules: [rules.clientIdCharacters],
     confidence: 'from the fix',
-    gap: 'an identifier chosen to collide with another in a hash looks like any other',
+    gap: 'an identifier made to collide with another in a hash looks like any other, and a full stop is on the list',
   },
   {
     id: 'CVE-2026-33217',
     product: 'nats-server',
-    versions: 'before 2.11.15, before 2.12.6',
+    versions: 'before 2.11.15, 2.12.x before 2.12.6',
     direction: 'up',
     packet: 'a device uses topics below $MQTT, which the access lists of the broker do not cover',
     rules: [rules.dollarTopic],
@@ -136,7 +137,7 @@ export const brokerPatches: readonly Patch[] = [
   {
     id: 'CVE-2026-44248',
     product: 'Netty',
-    versions: 'up to 4.1.132, up to 4.2.12',
+    versions: '4.1.x up to 4.1.132, 4.2.x up to 4.2.12',
     direction: 'both',
     packet: 'a property block of megabytes comes in pieces, and is read from its start with each of them',
     rules: [rules.propertyBytes],

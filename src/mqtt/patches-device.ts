@@ -68,7 +68,8 @@ export const devicePatches: readonly Patch[] = [
     product: 'Zephyr',
     versions: 'before 2.3',
     direction: 'down',
-    packet: 'the topic of a PUBLISH takes more than its packet has, and the size of the payload becomes negative',
+    packet:
+      'the topic of a PUBLISH takes more than its packet has, and the size of the payload becomes negative',
     rules: [rules.fieldPastEnd],
     confidence: 'published',
   },
@@ -148,7 +149,7 @@ export const devicePatches: readonly Patch[] = [
   {
     id: 'CVE-2026-5857',
     product: 'Contiki-NG',
-    versions: 'not published',
+    versions: 'see its record',
     direction: 'down',
     packet: 'a topic that is longer than the buffer of the device comes in several segments',
     rules: [rules.topicBytes],

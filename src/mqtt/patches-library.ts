@@ -53,9 +53,10 @@ export const libraryPatches: readonly Patch[] = [
   {
     id: 'CVE-2017-10910',
     product: 'MQTT.js',
-    versions: '2.0.0 to 2.14.0',
+    versions: '2.x before 2.15.0',
     direction: 'down',
-    packet: 'very many PUBLISH packets arrive at once, and handling them one inside the other overflows the stack',
+    packet:
+      'very many PUBLISH packets arrive at once, and handling them one inside the other overflows the stack',
     rules: [rules.publishRate],
     confidence: 'from the fix',
     gap: 'a burst below `inspection.limits.publishRate` passes',

@@ -45,7 +45,8 @@ export const mosquittoPatches: readonly Patch[] = [
     product: 'Mosquitto',
     versions: '1.5 to 1.5.2',
     direction: 'up',
-    packet: 'a PUBLISH goes to a topic that begins with $ and is none of $SYS, and an assertion stops the broker',
+    packet:
+      'a PUBLISH or will goes to a topic that begins with $ and is none of $SYS, and an assertion stops the broker',
     rules: [rules.dollarTopic],
     confidence: 'published',
     gap: 'first levels on the list `inspection.limits.dollarTopics` pass',
@@ -55,7 +56,8 @@ export const mosquittoPatches: readonly Patch[] = [
     product: 'Mosquitto',
     versions: '1.6 to 1.6.4',
     direction: 'up',
-    packet: 'the will of a CONNECT is to be sent after its session has expired, and memory is used after free',
+    packet:
+      'the will of a CONNECT is to be sent after its session has expired, and memory is used after free',
     rules: [rules.willDelay],
     confidence: 'published',
   },
@@ -137,8 +139,9 @@ export const mosquittoPatches: readonly Patch[] = [
     product: 'Mosquitto',
     versions: '1.3.2 to 2.0.15',
     direction: 'up',
-    packet: 'QoS 2 messages come under the same packet identifier over and over, while PUBREC goes unanswered',
-    rules: [rules.resentTooOften, rules.packetIdInUse],
+    packet:
+      'QoS 2 messages come under the same packet identifier over and over, while PUBREC goes unanswered',
+    rules: [rules.resentTooOften, rules.packetIdInUse, rules.dupUnfounded],
     confidence: 'published',
   },
   {

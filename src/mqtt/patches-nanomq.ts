@@ -91,7 +91,8 @@ export const nanomqPatches: readonly Patch[] = [
     product: 'NanoMQ',
     versions: 'before 0.24.4',
     direction: 'up',
-    packet: 'a device subscribes to a filter both shared and plain, and the next message for it crashes the broker',
+    packet:
+      'a device subscribes to a filter both shared and plain, and the next message for it crashes the broker',
     rules: [rules.sharedAndPlain],
     confidence: 'published',
     gap: 'two devices that subscribe, one each way, are not told apart from sound ones',

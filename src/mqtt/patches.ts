@@ -1,6 +1,7 @@
 // The virtual patches: every known vulnerability whose packet can be told on the wire, and what stops it.
 
 import type { Patch } from './patch.ts'
+import type { Rule } from './rule.ts'
 import { brokerPatches } from './patches-broker.ts'
 import { devicePatches } from './patches-device.ts'
 import { mosquittoPatches } from './patches-mosquitto.ts'
@@ -24,6 +25,11 @@ for (const { id, rules } of patches) {
 /** The CVE ids a rule stops, in their order. */
 export function cvesOf(ruleId: string): readonly string[] {
   return ids.get(ruleId) ?? none
+}
+
+/** All that a finding about a rule refers to. */
+export function referencesOf({ id, references }: Rule): readonly string[] {
+  return [...references, ...cvesOf(id)]
 }
 
 const none: readonly string[] = []

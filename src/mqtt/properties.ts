@@ -162,10 +162,11 @@ function checkValue(bytes: Uint8Array, at: number, end: number, property: Proper
       inRange = next > end || !property.positive || uint16(bytes, at) !== 0 || uint16(bytes, at + 2) !== 0
       break
     case 'varint':
-      next = skipVarint(bytes, at, end)
+      next = endOfVarint(bytes, at, end)
       // Where it ends nobody can say, so this is no question of its range.
-      if (next < 0) return fault(rules.propertyValue, at)
-      inRange = !property.positive || varintAt(bytes, at) !== 0
+      if (next < 0) return fault(rules.fieldPastEnd, at)
+      // A last byte of zero pads what is in front of it (MQTT-1.5.5-1).
+      inRange = bytes[next - 1] !== 0 || (next === at + 1 && !property.positive)
       break
     case 'binary':
       return checkBinary(bytes, at, end)
@@ -204,11 +205,14 @@ export function behindValue(bytes: Uint8Array, at: number, id: number): number {
 
 /** The offset behind a variable byte integer; -1 where it is missing, padded or longer than four bytes (1.5.5). */
 export function skipVarint(bytes: Uint8Array, at: number, end: number): number {
-  for (let i = 0; i < 4; i++) {
-    if (at + i >= end) return -1
-    const byte = bytes[at + i]!
-    if (byte < 0x80) return byte === 0 && i > 0 ? -1 : at + i + 1
-  }
+  const next = endOfVarint(bytes, at, end)
+  return next > at + 1 && bytes[next - 1] === 0 ? -1 : next
+}
+
+/** The offset behind a variable byte integer, padded or not; -1 where it is missing or longer than four bytes. */
+function endOfVarint(bytes: Uint8Array, at: number, end: number): number {
+  const stop = Math.min(end, at + 4)
+  for (let one = at; one < stop; one++) if (bytes[one]! < 0x80) return one + 1
   return -1
 }
 

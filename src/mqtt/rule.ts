@@ -20,7 +20,7 @@ export interface Rule {
   readonly fixed: boolean
   /** One sentence for administrators. */
   readonly explanation: string
-  /** R-numbers of the house catalogue and CVE ids of products hurt by a breach. */
+  /** R-numbers of the house catalogue; the CVE ids a rule stops are in `patches`. */
   readonly references: readonly string[]
   /** Reason code told to an MQTT 5.0 device: 0x81 malformed packet, 0x82 protocol error, 0x95 packet too large, … */
   readonly reason: number
@@ -32,7 +32,7 @@ type Draft = Omit<Rule, 'index' | 'id' | 'direction' | 'mode' | 'fixed' | 'refer
   }
 
 /** Reason codes of MQTT 5.0 that most rules have. */
-export const malformed = 0x81
+const malformed = 0x81
 export const protocolError = 0x82
 
 let nextIndex = 0

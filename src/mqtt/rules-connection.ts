@@ -68,12 +68,14 @@ export const connectionRules = {
   sessionPresentUnasked: rule('session-present-unasked', {
     clause: { v3: 'MQTT-3.2.2-1', v5: 'MQTT-3.2.2-2' },
     direction: 'down',
+    mode: { standard: 'report' },
     explanation: 'the broker says that a session is present although the device asked for a clean one',
     reason: protocolError,
   }),
   assignedClientId: rule('assigned-client-id', {
     clause: { v5: '3.2.2.3.7' },
     direction: 'down',
+    mode: { standard: 'report' },
     explanation: 'the broker assigns a client identifier to a device that brought its own',
     references: ['R10'],
     reason: protocolError,

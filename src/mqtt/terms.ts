@@ -4,7 +4,7 @@ import { PacketType, type Version } from './packet.ts'
 import { behindValue, skipVarint, varintAt } from './properties.ts'
 import { uint16 } from './text.ts'
 
-const { connect } = PacketType
+const { connect, connack } = PacketType
 
 /** What one side can take. */
 interface Limits {
@@ -50,72 +50,77 @@ export class Terms {
 
   /** Reads a CONNACK of MQTT 5.0 that passed its checks. */
   readConnack(bytes: Buffer, body: number, end: number): void {
-    if (body + 2 < end) this.#readBlock(bytes, body + 2, PacketType.connack)
+    if (body + 2 < end) this.#readBlock(bytes, body + 2, connack)
   }
 
   /** Returns the offset behind the block. */
   #readBlock(bytes: Buffer, from: number, place: number): number {
     let at = skipVarint(bytes, from, bytes.length)
     const stop = at + varintAt(bytes, from)
-    const limits = place === connect ? this.device : this.broker
     while (at < stop) {
       const id = bytes[at]!
       const next = behindValue(bytes, at + 1, id)
-      this.#read(id, bytes, at + 1, next, place, limits)
+      if (place === connect) this.#readWish(id, bytes, at + 1, next)
+      else if (place === connack) this.#readOffer(id, bytes, at + 1)
+      else if (id === 24) this.willDelay = bytes.readUInt32BE(at + 1)
       at = next
     }
     return stop
   }
 
-  #read(id: number, bytes: Buffer, at: number, next: number, place: number, limits: Limits): void {
+  // What may not stand where it stands, or has a value that it may not have, and was let pass, is not told at all.
+
+  #readWish(id: number, bytes: Buffer, at: number, next: number): void {
     switch (id) {
       case 17:
-        if (place === connect) this.sessionExpiry = bytes.readUInt32BE(at)
-        break
-      case 18:
-        this.assignedClientId = true
+        this.sessionExpiry = bytes.readUInt32BE(at)
         break
       case 21:
         // A copy: the packet it lies in is not kept.
-        if (place === connect) this.method = Buffer.from(bytes.subarray(at + 2, next))
+        this.method = Buffer.from(bytes.subarray(at + 2, next))
         break
       case 23:
-        this.wantsProblemInformation = bytes[at] === 1
-        break
-      case 24:
-        this.willDelay = bytes.readUInt32BE(at)
+        this.wantsProblemInformation = bytes[at] !== 0
         break
       case 25:
-        this.wantsResponseInformation = bytes[at] === 1
+        this.wantsResponseInformation = bytes[at] !== 0
+        break
+      default:
+        readLimit(id, bytes, at, this.device)
+    }
+  }
+
+  #readOffer(id: number, bytes: Buffer, at: number): void {
+    switch (id) {
+      case 18:
+        this.assignedClientId = true
         break
       case 26:
         this.responseInformation = true
-        break
-      case 33:
-        limits.receiveMaximum = uint16(bytes, at)
-        break
-      case 34:
-        limits.topicAliasMaximum = uint16(bytes, at)
         break
       case 36:
         this.maximumQos = bytes[at]!
         break
       case 37:
-        this.retainAvailable = bytes[at] === 1
-        break
-      case 39:
-        limits.maximumPacketSize = bytes.readUInt32BE(at)
+        this.retainAvailable = bytes[at] !== 0
         break
       case 40:
-        this.wildcardAvailable = bytes[at] === 1
+        this.wildcardAvailable = bytes[at] !== 0
         break
       case 41:
-        this.subscriptionIdsAvailable = bytes[at] === 1
+        this.subscriptionIdsAvailable = bytes[at] !== 0
         break
       case 42:
-        this.sharedAvailable = bytes[at] === 1
+        this.sharedAvailable = bytes[at] !== 0
         break
       default:
+        readLimit(id, bytes, at, this.broker)
     }
   }
+}
+
+function readLimit(id: number, bytes: Buffer, at: number, limits: Limits): void {
+  if (id === 33) limits.receiveMaximum = uint16(bytes, at) || limits.receiveMaximum
+  else if (id === 34) limits.topicAliasMaximum = uint16(bytes, at)
+  else if (id === 39) limits.maximumPacketSize = bytes.readUInt32BE(at) || limits.maximumPacketSize
 }

@@ -84,8 +84,9 @@ export function isShared(bytes: Uint8Array, at: number): boolean {
 export function bareFilter(bytes: Uint8Array, from: number, end: number): number {
   if (startsWith(bytes, from, end, queue)) return from + queue.length
   if (!startsWith(bytes, from, end, share)) return from
-  const slash = bytes.indexOf(0x2f, from + share.length)
-  return slash < 0 || slash >= end ? from : slash + 1
+  let slash = from + share.length
+  while (slash < end && bytes[slash] !== 0x2f) slash++
+  return slash === end ? from : slash + 1
 }
 
 const share = Buffer.from('$share/')

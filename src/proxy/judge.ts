@@ -5,6 +5,7 @@ import type { Finding } from '../detect/finding.ts'
 import { readConnect, type ConnectFacts } from '../mqtt/connect.ts'
 import { decode } from '../mqtt/decode.ts'
 import { PacketType, type Direction, type Version } from '../mqtt/packet.ts'
+import { referencesOf } from '../mqtt/patches.ts'
 import type { Rule } from '../mqtt/rule.ts'
 import { decide, protocolDetector, type Action } from '../policy/decide.ts'
 import type { Hub } from './hub.ts'
@@ -106,7 +107,7 @@ export class Judge {
     const { detector, severity, summary, evidence, references } = finding
     const level = severity === 'info' || severity === 'notice' ? 'info' : 'warn'
     // Reports of one rule must not hide those of another.
-    const kind = detector === protocolDetector ? String(evidence['rule']) : detector
+    const kind = detector === protocolDetector ? `${action} ${String(evidence['rule'])}` : detector
     limited(level, kind, { ...subject, detector, severity, action, evidence, references }, summary)
     return action === 'refuse'
   }
@@ -128,6 +129,6 @@ function protocolFinding(
     severity,
     summary: rule.explanation,
     evidence: { rule: rule.id, offset, direction },
-    references: rule.references,
+    references: referencesOf(rule),
   }
 }

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { messageOf, PulsewardError } from '../errors.ts'
 import { FrameStream } from '../mqtt/frames.ts'
+import { referencesOf } from '../mqtt/patches.ts'
 import { Reason } from '../mqtt/reply.ts'
 import type { Outcome } from '../mqtt/rule.ts'
 import { brokenRule } from '../mqtt/rules.ts'
@@ -181,7 +182,11 @@ export class Session implements Connection, PumpOwner, Swept {
     const clause = clauseOf(rule, this.#record.version)
     const detail = `${rule.explanation} (${clause}, byte ${faultAt} of the packet)`
     const reason = direction === 'up' ? rule.reason : Reason.unspecified
-    this.#refuse(reason, rule.id, detail, direction, { clause, offset: faultAt, references: rule.references })
+    this.#refuse(reason, rule.id, detail, direction, {
+      clause,
+      offset: faultAt,
+      references: referencesOf(rule),
+    })
   }
 
   ended(pump: Pump): void {

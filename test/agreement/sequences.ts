@@ -2,6 +2,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { messageOf } from '../../src/errors.ts'
 import type { Level } from '../help/packets.ts'
 
 /** `broker`: sequences of a client towards a broker; `lib`: of a broker towards a client. */
@@ -9,8 +10,11 @@ export type Side = 'broker' | 'lib'
 export const sides = ['broker', 'lib'] as const
 
 export interface Message {
-  /** `send`: by the side under test; `recv`: expected of the other; `external`: another client publishes. */
-  readonly kind: 'send' | 'recv' | 'external'
+  /**
+   * `send`: by the side under test; `recv`: expected of the other; `external`: another client publishes; `hint`: anything
+   * else, such as what a client library is told to do, which shows in what is then expected of it.
+   */
+  readonly kind: 'send' | 'recv' | 'external' | 'hint'
   readonly bytes: Buffer
   readonly topic: string
   readonly qos: 0 | 1 | 2
@@ -57,32 +61,37 @@ interface Group extends Shared {
 }
 
 /**
- * All sequences of a folder that holds `broker/` and `lib/`, or of a clone's `test/`.
+ * All sequences of a folder that holds `broker/` and `lib/`, such as the `test/` of a clone.
  * @throws {RangeError} quoting what cannot be read, with its file.
  */
 export function loadSequences(folder: string): Sequence[] {
   return sides.flatMap((side) => {
-    const data = dataFolder(folder, side)
-    return readdirSync(data)
-      .filter((file) => file.endsWith('.json'))
+    const data = dataFolder(join(folder, side))
+    const files = readdirSync(data).filter((file) => file.endsWith('.json'))
+    return files
       .toSorted()
-      .flatMap((file) => {
-        const groups = JSON.parse(readFileSync(join(data, file), 'utf8')) as Group[]
-        return parseGroups(side, file, groups)
-      })
+      .flatMap((file) => parseSequences(side, file, readFileSync(join(data, file), 'utf8')))
   })
 }
 
-/** In a clone the files lie in `test/broker/data`, beside much else. */
-function dataFolder(folder: string, side: Side): string {
-  const inside = join(folder, side, 'data')
-  return readdirSync(join(folder, side)).includes('data') ? inside : join(folder, side)
+/** In a clone the files lie in `data/`, beside much else. */
+function dataFolder(folder: string): string {
+  return readdirSync(folder).includes('data') ? join(folder, 'data') : folder
 }
 
-export function parseGroups(side: Side, file: string, groups: readonly Group[]): Sequence[] {
-  return groups
+/** The sequences of one file; those that Mosquitto leaves out are left out. */
+export function parseSequences(side: Side, file: string, text: string): Sequence[] {
+  return readGroups(side, file, text)
     .filter(({ disable }) => disable !== true)
     .flatMap((group) => group.tests.map((test) => parseTest(side, file, group, test)))
+}
+
+function readGroups(side: Side, file: string, text: string): Group[] {
+  try {
+    return JSON.parse(text) as Group[]
+  } catch (error) {
+    throw new RangeError(`${side}/${file}: ${messageOf(error)}`, { cause: error })
+  }
 }
 
 function parseTest(side: Side, file: string, group: Group, test: Test): Sequence {
@@ -101,18 +110,15 @@ function parseTest(side: Side, file: string, group: Group, test: Test): Sequence
       mustDisconnect: test.expect_disconnect ?? group.expect_disconnect ?? true,
     }
   } catch (error) {
-    throw new RangeError(`${name}: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    })
+    throw new RangeError(`${name}: ${messageOf(error)}`, { cause: error })
   }
 }
 
 function parseMessage({ type, payload = '', topic = '', qos }: RawMessage): Message {
   const isOwn = type === 'send' || type === 'recv'
-  if (!isOwn && type !== 'publish' && type !== 'external_publish')
-    throw new RangeError(`not a kind of message: "${type}"`)
+  const isPublish = type === 'publish' || type === 'external_publish'
   return {
-    kind: isOwn ? type : 'external',
+    kind: isOwn ? type : isPublish ? 'external' : 'hint',
     bytes: isOwn ? parsePayload(payload) : Buffer.from(payload),
     topic,
     qos: qos === 1 || qos === 2 ? qos : 0,

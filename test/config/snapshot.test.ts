@@ -60,7 +60,10 @@ test('is frozen, and complete', async () => {
     policy: { mode: 'enforce' },
   })
   expect(snapshot.listeners).toMatchObject([
-    { config: { name: 'ward' }, frames: { connect: 65_536, control: 262_144, publish: 2_097_152 } },
+    {
+      config: { name: 'ward' },
+      inspection: { book: { frames: { connect: 65_536, control: 262_144, publish: 2_097_152 } } },
+    },
   ])
   expect(snapshot.upstreams).toMatchObject([
     { name: 'hospital', servers: [{ host: '127.0.0.1', port: 8883 }], serverName: undefined },

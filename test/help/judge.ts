@@ -1,8 +1,10 @@
 // Drives both directions of a session through the core, cut as a test likes, and writes down all that came of it.
 
 import { expect } from 'vitest'
+import { readConnect } from '../../src/mqtt/connect.ts'
 import { FrameStream, stopped } from '../../src/mqtt/frames.ts'
 import { packetName, type Direction } from '../../src/mqtt/packet.ts'
+import { skipVarint, varintAt } from '../../src/mqtt/properties.ts'
 import { Churn } from '../../src/mqtt/rate.ts'
 import type { FrameLimits, Rulebook } from '../../src/mqtt/rulebook.ts'
 import { allRules, brokenRule } from '../../src/mqtt/rules.ts'
@@ -59,7 +61,7 @@ export function judge(
   { limits, book = rulebook({ frames: limits }), earlier = 0, cut = whole, onSight }: JudgeOptions,
 ): Judgement {
   const churn = new Churn()
-  for (let i = 0; i < earlier; i++) churn.count(clientId, 0)
+  for (let i = 0; i < earlier; i++) churn.count(clientIdOf(steps), 0)
   const session = new SessionState({ book, churn, clock: () => 0 })
   const counts = new Float64Array(32)
   const hits = new Float64Array(allRules.length + 1)
@@ -89,12 +91,14 @@ export function judge(
       received[direction].push(chunk)
       waiting[direction] += chunk.length
       const outcome = stream.push(chunk)
-      expect(outcome).not.toBe(stopped)
+      // `expect` is slow, and asked for every byte of every vector: only where it will fail.
+      if (outcome === stopped) expect(outcome).not.toBe(stopped)
       if (stream.carry !== undefined) {
         passed[direction].push(stream.carry)
         waiting[direction] -= stream.carry.length
         // The store grows by doubling and never beyond what the frame needs.
-        expect(stream.carry.buffer.byteLength).toBeLessThanOrEqual(roomFor(limits))
+        const room = stream.carry.buffer.byteLength
+        if (room > roomFor(limits)) expect(room).toBeLessThanOrEqual(roomFor(limits))
       }
       passed[direction].push(chunk.subarray(stream.from, stream.to))
       waiting[direction] -= stream.to - stream.from
@@ -127,8 +131,12 @@ export function judge(
   }
 }
 
-/** What `connectPacket` says by default. */
-const clientId = 'c'
+/** The client identifier of the CONNECT the steps begin with. */
+function clientIdOf([first]: readonly Step[]): string {
+  const { bytes } = first!
+  const body = skipVarint(bytes, 1, bytes.length)
+  return readConnect(bytes, body, body + varintAt(bytes, 1)).clientId
+}
 
 /** Joins neighbouring steps of one direction, as a network does. */
 export function coalesce(steps: readonly Step[]): Step[] {

@@ -50,9 +50,31 @@ test('stands for every version and direction it names', () => {
   expect(vectors[0]?.before[0]?.bytes.toString('latin1')).toContain('MQIsdp')
 })
 
-test('takes limits one by one', () => {
-  const [vector] = parseVectors(`${headers}limits: connect=7 publish=9\n\n30 00`, 'x')
+test('begins with a CONNECT and CONNACK of its own', () => {
+  const text = `${headers}connect: 10 01 02\nconnack: 20 01 03\n`
+  const opening = (more: string): string[] =>
+    parseVectors(`${text}${more}\n30 00`, 'x')[0]!.before.map(({ bytes }) => bytes.toString('hex'))
+  expect(opening('')).toEqual(['100102', '200103'])
+  expect(opening('handshake: connect\n')).toEqual(['100102'])
+})
+
+test('takes limits one by one, those of frames and those of rules', () => {
+  const [vector] = parseVectors(`${headers}limits: connect=7 publish=9 resends=2\n\n30 00`, 'x')
   expect(vector?.limits).toEqual({ ...vectorLimits, connect: 7, publish: 9 })
+  expect(vector?.policy).toEqual({ resends: 2 })
+})
+
+test('puts every device in the class it gives', () => {
+  const [vector] = parseVectors(`${headers}class: topic=5 received=70\nearlier: 3\n\n30 00`, 'x')
+  expect(vector?.earlier).toBe(3)
+  expect(vector?.classes).toMatchObject([
+    { clientIds: ['*'], maxTopic: 5, maxPayload: Infinity, maxReceived: 70 },
+  ])
+})
+
+test('needs no class, no earlier connections and no limits of its own', () => {
+  const [vector] = parseVectors(`${headers}\n30 00`, 'x')
+  expect(vector).toMatchObject({ classes: [], earlier: 0, policy: {}, limits: vectorLimits })
 })
 
 test.each([
@@ -71,6 +93,17 @@ test.each([
     'x:1: not an expectation: "refuse topic-empty"',
   ],
   ['a limit nobody knows', `${headers}limits: held=1\n\n30 00`, 'x:1: not a limit: "held=1"'],
+  [
+    'a limit of a class nobody knows',
+    `${headers}class: keys=1\n\n30 00`,
+    'x:1: not a limit of a class: "keys=1"',
+  ],
+  ['a count in words', `${headers}earlier: many\n\n30 00`, 'x:1: not a count: "many"'],
+  [
+    'one CONNECT for two versions',
+    `${headers.replace('5', '3 4')}connect: 10 00\n\n30 00`,
+    'x:1: one CONNECT for several versions',
+  ],
   ['a handshake nobody knows', `${headers}handshake: firm\n\n30 00`, 'x:1: not a handshake: "firm"'],
   ['an error in the second vector', `${headers}\n30 00\n---\n\n${headers}\nzz`, 'x:10: not bytes: "zz"'],
 ])('refuses %s', (_, text, message) => {

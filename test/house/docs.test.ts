@@ -3,8 +3,10 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
+import { renderPatches } from '../../docs/patches.ts'
 import { renderRulesReference } from '../../docs/rules.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { patches } from '../../src/mqtt/patches.ts'
 import { allRules } from '../../src/mqtt/rules.ts'
 import { Folder } from '../help/folder.ts'
 import { makePki } from '../help/pki.ts'
@@ -22,6 +24,40 @@ test('docs/rules.md has every rule once, with a clause and its sentence', () => 
   expect(rows.map((row) => /^\| `([a-z0-9-]+)` \|/.exec(row)?.[1])).toEqual(allRules.map(({ id }) => id))
   for (const row of rows)
     expect(row).toMatch(/ \| (device|broker|either) \| .*[\d`].* \| `0x[0-9a-f]{2}` \| [A-Z+].*\. \|/)
+})
+
+test('docs/virtual-patches.md is up to date: `npm run docs` writes it', async () => {
+  expect(await readFile(join(root, 'docs/virtual-patches.md'), 'utf8')).toBe(renderPatches(patches))
+})
+
+test('docs/virtual-patches.md has every CVE once, with what stops it and in which mode', () => {
+  const text = renderPatches(patches)
+  const rows = text.split('\n').filter((line) => line.startsWith('| ['))
+  expect(rows.map((row) => /^\| \[(CVE-[\d-]+)\]/.exec(row)?.[1])).toEqual(patches.map(({ id }) => id))
+  for (const row of rows) {
+    expect(row).toMatch(
+      / \| (device|broker|either) \| [A-Z].*\.\*? \| .*`[a-z0-9-]+` \| (enforce|report|off|always|no class) \| (enforce|report|off|always|no class) \| (published|from the fix|inferred) \|$/,
+    )
+  }
+  const modes = rows.map((row) => row.split(' | ').at(-3))
+  const said = [
+    / (\d+) of them are enforced/,
+    / (\d+) only reported/,
+    /\n(\d+) off/,
+    / (\d+) wait/,
+    / (\d+) need no/,
+  ]
+  const counted = ['enforce', 'report', 'off', 'no class', 'always'].map(
+    (mode) => modes.filter((one) => one === mode).length,
+  )
+  expect(said.map((one) => Number(one.exec(text)?.[1]))).toEqual(counted)
+})
+
+test('docs/rules.md names the CVEs each rule stops', () => {
+  const row = renderRulesReference(allRules)
+    .split('\n')
+    .find((line) => line.startsWith('| `will-delay` |'))
+  expect(row).toContain('[CVE-2019-11778](https://www.cve.org/CVERecord?id=CVE-2019-11778)')
 })
 
 test('every relative link of the documents leads to a file', async () => {

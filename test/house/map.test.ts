@@ -9,7 +9,6 @@ const root = join(import.meta.dirname, '../..')
 const ceiling = 300
 /** Files above the ceiling, each with its own, which may only be lowered. */
 const exceptions: Readonly<Record<string, number>> = {
-  'src/mqtt/rules.ts': 330, // a table: one entry a rule
   'src/proxy/session.ts': 380,
 }
 

@@ -10,41 +10,44 @@ import {
   connectPacket,
   field,
   packet,
-  pingreqPacket,
-  pingrespPacket,
-  publishPacket,
-  subscribePacket,
-  uint16,
   uint32,
-  unsubscribePacket,
-  varint,
   type Level,
-  type Part,
 } from '../help/packets.ts'
-
-/** A packet and what a reader must find in it, in the names of mqtt-packet. */
-interface Specimen extends Step {
-  readonly fields: Readonly<Record<string, unknown>>
-}
+import { Conversation, type Specimen, type Wish } from './conversation.ts'
+import {
+  blob,
+  contentOf,
+  numberIn,
+  properties,
+  text,
+  topic,
+  valueIn,
+  without,
+  type Properties,
+} from './property-lists.ts'
+import { fromBroker, fromDevice } from './wishes.ts'
 
 export interface Session {
   readonly version: Level
   readonly packets: readonly Specimen[]
 }
 
-/** CONNECT, CONNACK, then packets of both sides, each PINGRESP behind its PINGREQ; perhaps a DISCONNECT at the end. */
+/** CONNECT, perhaps AUTH, CONNACK, then what both sides wish to say as far as they may; perhaps a DISCONNECT. */
 export const session: Arbitrary<Session> = fc.constantFrom<Level>(3, 4, 5).chain((version) =>
   fc
     .record({
-      connect: connect(version),
-      connack: connack(version),
-      traffic: fc.array(fc.oneof(fromDevice(version), fromBroker(version)), { maxLength: 8 }),
-      farewell: fc.option(farewell(version)),
+      opening: opening(version),
+      wishes: fc.array(fc.oneof(fromDevice(version), fromBroker(version)), { maxLength: 12 }),
+      farewell: fc.option(farewell(version), { nil: undefined }),
     })
-    .map(({ connect: first, connack: second, traffic, farewell: last }) => ({
-      version,
-      packets: [first, second, ...answerablePings(traffic), ...(last === null ? [] : [last])],
-    })),
+    .map(({ opening: open, wishes, farewell: last }) => {
+      const talk = open()
+      for (const wish of last === undefined ? wishes : [...wishes, last]) {
+        const said = wish(talk)
+        if (said !== undefined) talk.packets.push(said)
+      }
+      return { version, packets: talk.packets }
+    }),
 )
 
 /** One way to break a session; every number is taken modulo what it applies to. */
@@ -89,25 +92,40 @@ export function mutate(steps: readonly Step[], mutations: readonly Mutation[]): 
   return broken
 }
 
-const sides = fc.constantFrom<Direction>('up', 'down')
-const id = fc.integer({ min: 1, max: 0xffff })
-const qos = fc.constantFrom<0 | 1 | 2>(0, 1, 2)
-const blob = fc.uint8Array({ maxLength: 20 })
-const text = fc
-  .oneof(fc.string({ unit: 'grapheme', maxLength: 12 }), fc.string({ unit: 'binary', maxLength: 8 }))
-  .filter((one) => !one.includes('\0'))
-const topic = text.map((one) => one.replaceAll(/[+#]/g, '/')).filter((one) => one !== '')
-const level = fc.constantFrom('', 'ward', 'b7', '$x', 'é', '+')
-const filter = fc
-  .tuple(fc.array(level, { minLength: 1, maxLength: 4 }), fc.boolean())
-  .map(([levels, all]) => (all ? [...levels, '#'] : levels).join('/'))
-  .filter((one) => one !== '')
-
-function specimen(direction: Direction, bytes8: Buffer, fields: Readonly<Record<string, unknown>>): Specimen {
-  return { direction, bytes: bytes8, fields }
+/** CONNECT to CONNACK; a function, because a conversation is used up. */
+function opening(version: Level): Arbitrary<() => Conversation> {
+  const none = fc.constant<Properties>([])
+  return fc
+    .record({
+      connect: connect(version),
+      present: fc.boolean(),
+      answer: version === 5 ? properties('connack') : none,
+      rounds: fc.nat(2),
+    })
+    .map(({ connect: first, present, answer, rounds }) => () => {
+      const sessionPresent = present && (version === 3 || !first.clean)
+      const connack = answerTo(first, answer)
+      const resumed = version === 3 ? !first.clean : sessionPresent
+      const talk = new Conversation({ version, connect: first.properties, connack, resumed })
+      talk.packets.push(first.specimen, ...authentication(first.properties, rounds), {
+        direction: 'down',
+        bytes: connackPacket(version, 0, { sessionPresent, properties: contentOf(connack) }),
+        fields: { cmd: 'connack', sessionPresent },
+      })
+      return talk
+    })
 }
 
-function connect(version: Level): Arbitrary<Specimen> {
+interface Connect {
+  readonly version: Level
+  readonly specimen: Specimen
+  readonly clientId: string
+  readonly clean: boolean
+  readonly properties: Properties
+}
+
+function connect(version: Level): Arbitrary<Connect> {
+  const none = fc.constant<Properties>([])
   return fc
     .record({
       clientId: version === 5 ? text : text.filter((one) => one !== ''),
@@ -117,28 +135,34 @@ function connect(version: Level): Arbitrary<Specimen> {
         fc.record({
           topic,
           payload: blob,
-          qos,
+          qos: fc.nat(2),
           retain: fc.boolean(),
-          properties: version === 5 ? properties('will') : fc.constant(bytes()),
+          properties: version === 5 ? properties('will') : none,
         }),
       ),
       username: fc.option(text),
       password: fc.option(blob),
-      properties: version === 5 ? properties('connect') : fc.constant(bytes()),
+      properties: version === 5 ? properties('connect') : none,
     })
-    .map(({ clientId, clean, keepAlive, will, username, password, properties: own }) => {
+    .map(({ clientId, clean, keepAlive, will, username, password, properties: wanted }) => {
+      const own = valueIn(wanted, 21) === undefined ? without(wanted, 22) : wanted
+      // No will waits for longer than its session lasts.
+      const ofWill = will?.properties ?? []
+      const mayWait = (numberIn(ofWill, 24) ?? 0) <= (numberIn(own, 17) ?? 0)
       const withPassword = password !== null && (username !== null || version === 5)
       const shape = {
         version,
         clientId,
         clean,
         keepAlive,
-        properties: own,
-        ...(will === null ? {} : { will }),
+        properties: contentOf(own),
+        ...(will === null
+          ? {}
+          : { will: { ...will, properties: contentOf(mayWait ? ofWill : without(ofWill, 24)) } }),
         ...(username === null ? {} : { username }),
         ...(withPassword ? { password } : {}),
       }
-      return specimen('up', connectPacket(shape), {
+      const fields = {
         cmd: 'connect',
         protocolVersion: version,
         clientId,
@@ -149,201 +173,60 @@ function connect(version: Level): Arbitrary<Specimen> {
         ...(will === null
           ? {}
           : { will: { topic: will.topic, qos: will.qos, payload: Buffer.from(will.payload) } }),
-      })
+      }
+      const specimen: Specimen = { direction: 'up', bytes: connectPacket(shape), fields }
+      return { version, specimen, clientId, clean, properties: own }
     })
 }
 
-function connack(version: Level): Arbitrary<Specimen> {
-  const accepted = fc
-    .tuple(fc.boolean(), version === 5 ? properties('connack') : fc.constant(bytes()))
-    .map(([sessionPresent, own]) =>
-      specimen('down', connackPacket(version, 0, { sessionPresent, properties: own }), {
-        cmd: 'connack',
-        sessionPresent,
-      }),
-    )
-  const exchange = fc.constant(
-    specimen('down', packet(0xf0, 0x18, block(0x15, field('m'))), { cmd: 'auth', reasonCode: 0x18 }),
-  )
-  // An authentication exchange that never ends; what follows it would be refused, so it is rare.
-  return version === 5 ? fc.oneof({ weight: 30, arbitrary: accepted }, exchange) : accepted
+/** The properties a broker may put into its CONNACK, of those it would like to. */
+function answerTo({ version, clientId, properties: asked }: Connect, wanted: Properties): Properties {
+  const method = valueIn(asked, 21)
+  const mayStand = wanted.filter(([number]) => {
+    if (number === 21) return false
+    if (number === 22) return method !== undefined
+    if (number === 18) return clientId === ''
+    return number !== 26 || numberIn(asked, 25) === 1
+  })
+  // Who brings no identifier is given one (MQTT-3.2.2-16).
+  const nameless = version === 5 && clientId === '' && valueIn(mayStand, 18) === undefined
+  return [
+    ...mayStand,
+    ...(method === undefined ? [] : [[21, method] as const]),
+    ...(nameless ? [[18, field('given')] as const] : []),
+  ]
 }
 
-function publish(version: Level, direction: Direction): Arbitrary<Specimen> {
-  return fc
-    .record({
-      topic,
-      payload: fc.oneof(blob, fc.uint8Array({ minLength: 100, maxLength: 300 })),
-      qos,
-      dup: fc.boolean(),
-      retain: fc.boolean(),
-      id,
-      properties: version === 5 ? properties('publish', direction) : fc.constant(bytes()),
-    })
-    .map(({ topic: name, payload, qos: quality, dup, properties: own, ...rest }) => {
-      // A name may stay away where an alias stands in for it.
-      const topicName = hasAlias(own) && name.length % 3 === 0 ? '' : name
-      const shape = { version, topic: topicName, payload, qos: quality, dup: dup && quality > 0, ...rest }
-      return specimen(direction, publishPacket({ ...shape, properties: own }), {
-        cmd: 'publish',
-        topic: topicName,
-        payload: Buffer.from(payload),
-        qos: quality,
-        retain: rest.retain,
-        ...(quality > 0 ? { messageId: rest.id } : {}),
-      })
-    })
-}
-
-/** PUBACK, PUBREC, PUBREL and PUBCOMP. */
-function answer(version: Level, direction: Direction): Arbitrary<Specimen> {
-  return fc
-    .record({
-      first: fc.constantFrom(0x40, 0x50, 0x62, 0x70),
-      id,
-      reasoned: fc.constantFrom(0, 1, 2),
-      properties: properties('answer'),
-    })
-    .map(({ first, id: messageId, reasoned, properties: own }) => {
-      const reason = first < 0x60 ? 0x10 : 0x92
-      const tail: Part[] =
-        version !== 5 || reasoned === 0 ? [] : [reason, ...(reasoned > 1 ? [block(own)] : [])]
-      const cmd = { 0x40: 'puback', 0x50: 'pubrec', 0x62: 'pubrel', 0x70: 'pubcomp' }[first]
-      return specimen(direction, packet(first, uint16(messageId), ...tail), { cmd, messageId })
-    })
-}
-
-function fromDevice(version: Level): Arbitrary<Specimen> {
-  const options = version === 5 ? fc.constantFrom(0, 1, 2, 0x08, 0x2e) : fc.constantFrom(0, 1, 2)
-  const subscribe = fc
-    .tuple(id, fc.array(fc.tuple(filter, options), { minLength: 1, maxLength: 4 }), properties('subscribe'))
-    .map(([messageId, filters, own]) =>
-      specimen('up', subscribePacket(version, messageId, filters, own), {
-        cmd: 'subscribe',
-        messageId,
-        subscriptions: filters.map(([name, given]) => ({ topic: name, qos: given & 3 })),
-      }),
-    )
-  const unsubscribe = fc
-    .tuple(id, fc.array(filter, { minLength: 1, maxLength: 4 }), properties('unsubscribe'))
-    .map(([messageId, filters, own]) =>
-      specimen('up', unsubscribePacket(version, messageId, filters, own), {
-        cmd: 'unsubscribe',
-        messageId,
-        unsubscriptions: filters,
-      }),
-    )
-  const ping = fc.constant(specimen('up', pingreqPacket, { cmd: 'pingreq' }))
-  return fc.oneof(publish(version, 'up'), answer(version, 'up'), subscribe, unsubscribe, ping)
-}
-
-function fromBroker(version: Level): Arbitrary<Specimen> {
-  const codes = version === 5 ? [0, 1, 2, 0x87, 0xa2] : [0, 1, 2, 0x80]
-  const suback = fc
-    .tuple(id, fc.array(fc.constantFrom(...codes), { minLength: 1, maxLength: 4 }), properties('answer'))
-    .map(([messageId, granted, own]) =>
-      specimen('down', packet(0x90, uint16(messageId), version === 5 ? block(own) : '', ...granted), {
-        cmd: 'suback',
-        messageId,
-        granted,
-      }),
-    )
-  const unsuback = fc.tuple(id, properties('answer')).map(([messageId, own]) =>
-    specimen('down', packet(0xb0, uint16(messageId), ...(version === 5 ? [block(own), 0x11] : [])), {
-      cmd: 'unsuback',
-      messageId,
-    }),
-  )
-  const ping = fc.constant(specimen('down', pingrespPacket, { cmd: 'pingresp' }))
-  return fc.oneof(publish(version, 'down'), answer(version, 'down'), suback, unsuback, ping)
-}
-
-function farewell(version: Level): Arbitrary<Specimen> {
-  const plain = fc.constant(specimen('up', packet(0xe0), { cmd: 'disconnect' }))
+function farewell(version: Level): Arbitrary<Wish> {
+  const plain = fc.constant<Wish>(() => ({
+    direction: 'up',
+    bytes: packet(0xe0),
+    fields: { cmd: 'disconnect' },
+  }))
   if (version !== 5) return plain
   const reasoned = fc
-    .tuple(sides, properties('answer'))
-    .map(([direction, own]) =>
-      specimen(direction, packet(0xe0, 0x97, block(own)), { cmd: 'disconnect', reasonCode: 0x97 }),
-    )
+    .tuple(fc.constantFrom<Direction>('up', 'down'), properties('answer'), fc.nat())
+    .map(([direction, own, expiry]): Wish => (talk) => {
+      const mayExpire = direction === 'up' && (numberIn(talk.connect, 17) ?? 0) > 0
+      const content = [...own, ...(mayExpire ? [[17, uint32(expiry)] as const] : [])]
+      const said: Specimen = {
+        direction,
+        bytes: packet(0xe0, 0x97, block(contentOf(content))),
+        fields: { cmd: 'disconnect', reasonCode: 0x97 },
+      }
+      return talk.fits(said) ? said : undefined
+    })
   return fc.oneof(plain, reasoned)
 }
 
-type Place = 'connect' | 'will' | 'connack' | 'publish' | 'subscribe' | 'unsubscribe' | 'answer'
-
-/** Property identifiers with generators of their values, by where they may stand; user properties go everywhere. */
-const catalogue: readonly (readonly [id: number, value: Arbitrary<Buffer>, places: readonly Place[]])[] = [
-  [1, fc.nat(1).map((one) => bytes(one)), ['publish', 'will']],
-  [2, fc.nat().map(uint32), ['publish', 'will']],
-  [3, text.map((one) => field(one)), ['publish', 'will']],
-  [8, topic.map((one) => field(one)), ['publish', 'will']],
-  [9, blob.map((one) => field(one)), ['publish', 'will']],
-  [11, fc.integer({ min: 1, max: 268_435_455 }).map((one) => varint(one)), ['subscribe']],
-  [17, fc.nat().map(uint32), ['connect', 'connack']],
-  [18, text.map((one) => field(one)), ['connack']],
-  [19, fc.nat(0xffff).map(uint16), ['connack']],
-  [21, text.map((one) => field(one)), ['connect', 'connack']],
-  [23, fc.nat(1).map((one) => bytes(one)), ['connect']],
-  [24, fc.nat().map(uint32), ['will']],
-  [25, fc.nat(1).map((one) => bytes(one)), ['connect']],
-  [26, text.map((one) => field(one)), ['connack']],
-  [28, text.map((one) => field(one)), ['connack']],
-  [31, text.map((one) => field(one)), ['connack', 'answer']],
-  [33, id.map(uint16), ['connect', 'connack']],
-  [34, fc.nat(0xffff).map(uint16), ['connect', 'connack']],
-  [35, id.map(uint16), ['publish']],
-  [36, fc.nat(1).map((one) => bytes(one)), ['connack']],
-  [39, fc.integer({ min: 1, max: 0x7fffffff }).map(uint32), ['connect', 'connack']],
-  [42, fc.nat(1).map((one) => bytes(one)), ['connack']],
-]
-const userProperty = fc.tuple(text, text).map(([name, value]) => bytes(38, field(name), field(value)))
-const subscriptionIdentifier = fc.integer({ min: 1, max: 20_000 }).map((one) => bytes(11, varint(one)))
-
-/** The content of a property block: some of what may stand there, once, with user properties, in any order. */
-function properties(place: Place, direction: Direction = 'up'): Arbitrary<Buffer> {
-  const singles = catalogue
-    .filter(([, , places]) => places.includes(place))
-    .map(([number, value]) => value.map((one) => bytes(number, one)))
-  const once = fc.tuple(...singles.map((one) => fc.option(one, { freq: 1, nil: undefined })))
-  const often =
-    place === 'publish' && direction === 'down' ? [userProperty, subscriptionIdentifier] : [userProperty]
-  return fc
-    .tuple(once, fc.array(fc.oneof(...often), { maxLength: 2 }), fc.nat(6), fc.nat(2))
-    .map(([some, repeated, turn, thin]) => {
-      const kept = some.filter((one): one is Buffer => one !== undefined)
-      const all = [...kept.filter((_, index) => index % (thin + 1) === 0), ...repeated]
-      const cut = all.length === 0 ? 0 : turn % all.length
-      return bytes(...all.slice(cut), ...all.slice(0, cut))
-    })
-}
-
-/** Whether property content made here holds a topic alias; reads it the slow, obvious way. */
-function hasAlias(content: Uint8Array): boolean {
-  const rest = [...content]
-  const skipField = (): void => void rest.splice(0, 2 + rest[0]! * 256 + rest[1]!)
-  while (rest.length > 0) {
-    const number = rest.shift()
-    if (number === 35) return true
-    if (number === 1) rest.splice(0, 1)
-    else if (number === 2) rest.splice(0, 4)
-    else if (number === 11) while (rest.shift()! >= 0x80);
-    else if (number === 38) {
-      skipField()
-      skipField()
-    } else skipField()
-  }
-  return false
-}
-
-/** Leaves out each PINGRESP that answers nothing. */
-function answerablePings(traffic: readonly Specimen[]): Specimen[] {
-  let open = 0
-  return traffic.filter(({ fields }) => {
-    if (fields.cmd === 'pingreq') open += 1
-    if (fields.cmd !== 'pingresp') return true
-    open -= 1
-    if (open >= 0) return true
-    open = 0
-    return false
-  })
+/** Rounds of AUTH by the method CONNECT named, before CONNACK. */
+function authentication(asked: Properties, rounds: number): Specimen[] {
+  const method = valueIn(asked, 21)
+  if (method === undefined) return []
+  const said = packet(0xf0, 0x18, block(21, method))
+  const fields = { cmd: 'auth', reasonCode: 0x18 }
+  return Array.from({ length: rounds }, () => [
+    { direction: 'down', bytes: said, fields } as const,
+    { direction: 'up', bytes: said, fields } as const,
+  ]).flat()
 }

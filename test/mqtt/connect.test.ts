@@ -13,7 +13,9 @@ const discouraged = /\p{Cc}|\p{Noncharacter_Code_Point}/u
 
 const shape = fc.record({
   version: fc.constantFrom<Level>(3, 4, 5),
-  clientId: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 }).filter((one) => !discouraged.test(one)),
+  clientId: fc
+    .string({ unit: 'grapheme', minLength: 1, maxLength: 30 })
+    .filter((one) => !discouraged.test(one)),
   clean: fc.boolean(),
   keepAlive: fc.nat(0xffff),
   credentials: fc.constantFrom('none', 'user', 'both'),

@@ -19,11 +19,14 @@ import { rulebook } from '../help/rulebook.ts'
 
 const limits: FrameLimits = { connect: 1024, control: 1024, publish: 1 << 20 }
 
-function openSession({
-  watched = 0,
-  witness = (_type: number): boolean => true,
-  modes = {} as Readonly<Record<string, Mode>>,
-} = {}) {
+interface Wanted {
+  readonly watched?: number
+  readonly witness?: (type: number) => boolean
+  /** Of single rules; the preset is `standard`. */
+  readonly modes?: Readonly<Record<string, Mode>>
+}
+
+function openSession({ watched = 0, witness = () => true, modes = {} }: Wanted = {}) {
   const book = rulebook({ frames: limits, rules: modes })
   const session = new SessionState({ book, churn: new Churn(), clock: () => 0 })
   const counts = new Float64Array(32)

@@ -60,7 +60,8 @@ describe('strings', () => {
       for (let second = 0; second < 256; second++) {
         const content = Buffer.from([first, second])
         const ours = passes(checkString(field(content), 0, 4, scope))
-        if (ours !== (decodes(content) && !discouraged.test(content.toString()))) wrong.push(content.toString('hex'))
+        if (ours !== (decodes(content) && !discouraged.test(content.toString())))
+          wrong.push(content.toString('hex'))
       }
     }
     expect(wrong).toEqual([])
@@ -148,7 +149,9 @@ describe('topic filters', () => {
     fc.assert(
       fc.property(filterText, fc.boolean(), (text, shares) => {
         const content = field(text)
-        expect(passes(checkTopicFilter(content, 0, content.length, shares, scope))).toBe(isFilter(text, shares))
+        expect(passes(checkTopicFilter(content, 0, content.length, shares, scope))).toBe(
+          isFilter(text, shares),
+        )
       }),
       { numRuns: 5000 },
     )

@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { text } from 'node:stream/consumers'
 import { describe, expect, it } from 'vitest'
+import { rules } from '../../src/mqtt/rules.ts'
 import { createMetrics } from '../../src/observe/metrics.ts'
 import type { Metrics } from '../../src/observe/metrics.ts'
 import { ByteCount, packetsOf } from '../../src/observe/samples.ts'
@@ -86,6 +87,19 @@ describe('counting', () => {
     expect(lines).toContain('pulseward_bytes_total{leg="broker",direction="sent"} 0')
     expect(lines).toContain('pulseward_mqtt_connack_total{code="0"} 0')
     expect(lines).toContain('pulseward_config_reloads_total{result="failure"} 0')
+  })
+
+  it('shows rules that were only reported beside those that ended a session, and none that never was broken', async () => {
+    using metrics = createMetrics({ version: '1.2.3' })
+    metrics.reports.down[rules.pingrespUnasked.index] = 3
+    metrics.reports.up[rules.topicWildcard.index] = 1
+    metrics.ruleHit('topic-wildcard', 'up', 'refuse')
+    const lines = await scrape(metrics)
+    expect(lines.filter((line) => line.startsWith('pulseward_rule_hits_total')).toSorted()).toEqual([
+      'pulseward_rule_hits_total{rule="pingresp-unasked",direction="down",action="forward"} 3',
+      'pulseward_rule_hits_total{rule="topic-wildcard",direction="up",action="forward"} 1',
+      'pulseward_rule_hits_total{rule="topic-wildcard",direction="up",action="refuse"} 1',
+    ])
   })
 
   it('shows what was counted', async () => {

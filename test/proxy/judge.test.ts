@@ -4,16 +4,23 @@ import { describe, expect, test } from 'vitest'
 import type { Detector, Subject } from '../../src/detect/detector.ts'
 import { wideSubscription } from '../../src/detect/wide-subscription.ts'
 import { PacketType } from '../../src/mqtt/packet.ts'
+import { modeOf } from '../../src/mqtt/rulebook.ts'
+import { allRules, rules } from '../../src/mqtt/rules.ts'
 import { createMetrics } from '../../src/observe/metrics.ts'
 import type { Policy } from '../../src/policy/decide.ts'
 import type { Hub, ListenerPlan } from '../../src/proxy/hub.ts'
-import { Judge } from '../../src/proxy/judge.ts'
+import { Judge, clauseOf } from '../../src/proxy/judge.ts'
 import { Exposition } from '../help/exposition.ts'
 import { bytes, connackPacket, connectPacket, packet, subscribePacket, uint16 } from '../help/packets.ts'
 
-const observe: Policy = { mode: 'observe', actions: new Map([['wide-subscription', 'refuse']]) }
-const refuse: Policy = { mode: 'enforce', actions: new Map([['wide-subscription', 'refuse']]) }
-const report: Policy = { mode: 'enforce', actions: new Map([['wide-subscription', 'report']]) }
+const standard = new Map(allRules.map((rule) => [rule.id, modeOf(rule, 'standard', {})]))
+const observe: Policy = {
+  mode: 'observe',
+  actions: new Map([['wide-subscription', 'refuse']]),
+  rules: standard,
+}
+const refuse: Policy = { ...observe, mode: 'enforce' }
+const report: Policy = { ...refuse, actions: new Map([['wide-subscription', 'report']]) }
 
 function judge(detectors: readonly Detector[] = [], policy = report) {
   const byType: Detector[][] = []
@@ -21,7 +28,8 @@ function judge(detectors: readonly Detector[] = [], policy = report) {
     for (const name of detector.watches) (byType[PacketType[name]] ??= []).push(detector)
   }
   const metrics = createMetrics({ version: 'test' })
-  const said: { level: string; kind: string; fields: Readonly<Record<string, unknown>> }[] = []
+  const said: { level: string; kind: string; fields: Readonly<Record<string, unknown>>; message: string }[] =
+    []
   const plan = {
     name: 'ward',
     detectors: byType,
@@ -31,8 +39,8 @@ function judge(detectors: readonly Detector[] = [], policy = report) {
   const hub = {
     plan,
     metrics,
-    limited: (level: string, kind: string, fields: Readonly<Record<string, unknown>>) =>
-      said.push({ level, kind, fields }),
+    limited: (level: string, kind: string, fields: Readonly<Record<string, unknown>>, message: string) =>
+      said.push({ level, kind, fields, message }),
   } as unknown as Hub
   const judged = new Judge(hub, { address: '10.0.0.7', transport: 'plain' })
   return {
@@ -125,6 +133,66 @@ describe('a finding', () => {
     expect(set.see(subscribePacket(4, 1, [['ward/1/#', 0]]))).toBeUndefined()
     expect(set.see(packet(0xc0))).toBeUndefined()
     expect(set.said).toEqual([])
+  })
+})
+
+describe('a broken rule', () => {
+  test('that is only reported is told at the level of a notice, kind by kind, and counted as forwarded', async () => {
+    using set = judge()
+    set.see(connectPacket({ version: 4 }))
+    set.judge.tolerated(rules.pingrespUnasked, 'down', 0)
+    set.judge.tolerated(rules.dollarTopic, 'up', 2)
+    const labels = { detector: 'protocol', severity: 'notice', action: 'forward' }
+    expect(await set.metric('findings_total', labels)).toBe(2)
+    // How often it was broken is counted where it is judged.
+    expect(await set.metric('rule_hits_total')).toBe(0)
+    expect(set.said).toMatchObject([
+      {
+        level: 'info',
+        kind: 'pingresp-unasked',
+        fields: {
+          listener: 'ward',
+          clientId: 'pump-7',
+          address: '10.0.0.7',
+          version: 4,
+          detector: 'protocol',
+          action: 'forward',
+          evidence: { rule: 'pingresp-unasked', offset: 0, direction: 'down' },
+        },
+        message: rules.pingrespUnasked.explanation,
+      },
+      {
+        level: 'info',
+        kind: 'dollar-topic',
+        fields: { evidence: { rule: 'dollar-topic', offset: 2, direction: 'up' } },
+        message: rules.dollarTopic.explanation,
+      },
+    ])
+    expect(set.said[1]?.fields['references']).toEqual(['R12', 'CVE-2018-12543', 'CVE-2026-33217'])
+  })
+
+  test('is told of before anybody knows whose it is', () => {
+    using set = judge()
+    set.judge.tolerated(rules.identityWildcard, 'up', 12)
+    expect(set.said).toMatchObject([{ fields: { clientId: '', version: 0, address: '10.0.0.7' } }])
+  })
+
+  test('for which the session ends is counted, and told by whoever ends it', async () => {
+    using set = judge()
+    set.see(connectPacket({ version: 4 }))
+    expect(set.judge.broken(rules.topicWildcard, 'up', 9)).toBe('refuse')
+    const labels = { detector: 'protocol', severity: 'warning', action: 'refuse' }
+    expect(await set.metric('findings_total', labels)).toBe(1)
+    expect(set.said).toEqual([])
+  })
+
+  test.each([
+    ['of the version the device speaks', rules.topicWildcard, 5, rules.topicWildcard.clause.v5],
+    ['of 3.1.1 for all older ones', rules.connackFlags, 3, rules.connackFlags.clause.v3],
+    ['that is an option where no standard has it', rules.filterCount, 4, rules.filterCount.clause.policy],
+  ] as const)('has a clause %s', (_, rule, version, clause) => {
+    expect(clause).toMatch(/./)
+    expect(clauseOf(rule, version)).toBe(clause)
   })
 })
 

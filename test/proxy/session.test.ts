@@ -496,6 +496,157 @@ describe('silence', () => {
   })
 })
 
+describe('the last word', () => {
+  const farewell = packet(0xe0)
+
+  test('of a device ends the leg to its broker, though the device keeps its socket open', async () => {
+    await using set = await stage(acceptAll, {}, true)
+    const { gate } = set
+    await using device = await Device.join(gate.port)
+    await device.send(alarm, farewell)
+    const visit = await set.broker.visit(0)
+    expect(await visit.everything()).toEqual(bytes(connectPacket({ version: 4 }), alarm, farewell))
+    // What the broker still has to say is delivered.
+    visit.end(alarm)
+    expect(await device.everything()).toEqual(bytes(connackPacket(4), alarm))
+    device.end()
+    await gate.emptied()
+    expect(gate.diary.lines('session closed')).toMatchObject([{ reason: 'device-closed' }])
+    expect(await gate.metric('rejections_total')).toBe(0)
+  })
+
+  test('of a device that comes in pieces ends the leg behind its last byte', async () => {
+    await using set = await stage()
+    await using device = await Device.join(set.gate.port)
+    await device.send(farewell.subarray(0, 1))
+    const first = connectPacket({ version: 4 }).length + 1
+    await eventually('the first byte', () => set.gate.metrics.bytes[ByteCount.deviceReceived] === first)
+    await device.send(farewell.subarray(1))
+    const visit = await set.broker.visit(0)
+    expect(await visit.everything()).toEqual(bytes(connectPacket({ version: 4 }), farewell))
+  })
+
+  test('of a device to a broker that never closes does not keep the session for ever', async () => {
+    await using set = await stage(acceptAll, {}, true)
+    const { gate } = set
+    await using device = await Device.join(gate.port)
+    await device.send(farewell)
+    await (await set.broker.visit(0)).everything()
+    gate.advance(60_000)
+    expect(device.ended).toBe(false)
+    gate.advance(1)
+    await device.everything()
+    await gate.emptied()
+  })
+
+  test('of a device is followed by nothing: what comes behind it is refused', async () => {
+    await using set = await stage(acceptAll, {}, true)
+    const { gate } = set
+    await using device = await Device.join(gate.port)
+    await device.send(farewell)
+    const visit = await set.broker.visit(0)
+    await visit.everything()
+    await device.send(alarm)
+    await device.everything()
+    expect(visit.received.includes(alarm)).toBe(false)
+    expect(await gate.metric('rejections_total', { reason: 'after-disconnect' })).toBe(1)
+  })
+
+  test.each<[string, Level, Buffer]>([
+    ['a DISCONNECT', 5, bytes(connackPacket(5), packet(0xe0, 0x8b))],
+    ['a refusal', 3, connackPacket(3, 5)],
+    ['a refusal', 4, connackPacket(4, 5)],
+    ['a refusal', 5, connackPacket(5, 0x87)],
+  ])(
+    'of a broker, %s in version %i, ends the leg to the device, though the broker stays',
+    async (_, version, last) => {
+      await using set = await stage(
+        async (visit) => {
+          await visit.until(
+            'a whole CONNECT',
+            (received) => received.length === connectPacket({ version }).length,
+          )
+          await visit.send(last)
+        },
+        {},
+        true,
+      )
+      const { gate } = set
+      await using device = await Device.connect(gate.port)
+      await device.send(connectPacket({ version }))
+      expect(await device.everything()).toEqual(last)
+      const visit = await set.broker.visit(0)
+      expect(visit.ended).toBe(false)
+      device.end()
+      await visit.everything()
+      visit.end()
+      await gate.emptied()
+      expect(gate.diary.lines('session closed')).toMatchObject([{ reason: 'broker-closed' }])
+      expect(await gate.metric('rejections_total')).toBe(0)
+    },
+  )
+})
+
+describe('a rule that is only reported', () => {
+  const unasked = bytes(pingrespPacket, pingrespPacket)
+
+  test('lets the packet pass, is told once a session, and counted each time', async () => {
+    await using set = await stage(async (visit) => {
+      await acceptAll(visit)
+      await visit.send(unasked)
+    })
+    const { gate } = set
+    for (const clientId of ['one', 'two']) {
+      await using device = await Device.join(gate.port, { clientId })
+      const down = bytes(connackPacket(4), unasked)
+      expect(await device.bytes(down.length)).toEqual(down)
+    }
+    const explanation = 'the broker sent PINGRESP without a PINGREQ to answer'
+    expect(gate.diary.lines(explanation)).toMatchObject([
+      {
+        level: 'info',
+        clientId: 'one',
+        action: 'forward',
+        evidence: { rule: 'pingresp-unasked', offset: 0, direction: 'down' },
+      },
+      { level: 'info', clientId: 'two' },
+    ])
+    const labels = { rule: 'pingresp-unasked', direction: 'down', action: 'forward' }
+    expect(await gate.metric('rule_hits_total', labels)).toBe(4)
+    expect(await gate.metric('findings_total', { detector: 'protocol', action: 'forward' })).toBe(2)
+    expect(await gate.metric('rejections_total')).toBe(0)
+  })
+
+  test('shows nothing of what the packet says', async () => {
+    await using set = await stage(acceptAll, { preset: 'observe' })
+    const { gate } = set
+    const odd = publishPacket({ version: 4, topic: 'canary/#/\u0001', payload: 'canary' })
+    await using device = await Device.join(gate.port)
+    await device.send(odd, odd)
+    await (await set.broker.visit(0)).holds(bytes(odd, odd))
+    expect(gate.diary.all.filter(({ detector }) => detector === 'protocol')).toMatchObject([
+      { evidence: { rule: 'topic-wildcard', offset: 4 + 7 } },
+      { evidence: { rule: 'utf8-control', offset: 4 + 9 } },
+    ])
+    expect(JSON.stringify(gate.diary.all)).not.toContain('canary')
+    expect(await gate.metric('rule_hits_total', { direction: 'up', action: 'forward' })).toBe(4)
+  })
+
+  test('is one that can be: a fixed one ends the session even where everything is only observed', async () => {
+    await using set = await stage(acceptAll, {
+      preset: 'observe',
+      policy: { mode: 'observe', actions: new Map() },
+    })
+    const { gate } = set
+    await using device = await Device.join(gate.port)
+    await device.send(packet(0x00))
+    await device.everything()
+    const labels = { rule: 'reserved-type', direction: 'up', action: 'refuse' }
+    expect(await gate.metric('rule_hits_total', labels)).toBe(1)
+    expect(gate.diary.lines('session refused')).toMatchObject([{ reason: 'reserved-type' }])
+  })
+})
+
 describe('a half-closed session', () => {
   test('of a broker that has said all still takes what the device has', async () => {
     await using set = await stage(
