@@ -1,6 +1,7 @@
 // The messages of a connection: what is in flight both ways, topic aliases, and what the device has subscribed to.
 
 import { TopicAliases } from './aliases.ts'
+import { checkDollarFilter } from './dollar.ts'
 import { Filters } from './filters.ts'
 import { Flows, isAcknowledgement } from './flows.ts'
 import { Stage } from './in-flight.ts'
@@ -158,11 +159,14 @@ export class Messages {
   }
 
   #noteFilter(bytes: Buffer, at: number, to: number, version: Version, terms: Terms, scope: Scope): Outcome {
+    const bare = bareFilter(bytes, at + 2, to)
+    const dollar = checkDollarFilter(bytes, bare, to, bare, scope)
+    if (dollar < 0) return dollar
     const both = this.#filters!.add(bytes, at + 2, to)
     let outcome = both ? scope.breaks(rules.sharedAndPlain, at) : 0
     if (outcome < 0 || version !== 5) return outcome
     if (!terms.sharedAvailable && isShared(bytes, at)) outcome = scope.breaks(rules.sharedNotSupported, at)
-    if (outcome >= 0 && !terms.wildcardAvailable && hasWildcard(bytes, bareFilter(bytes, at + 2, to), to))
+    if (outcome >= 0 && !terms.wildcardAvailable && hasWildcard(bytes, bare, to))
       outcome = scope.breaks(rules.wildcardNotSupported, at)
     return outcome
   }

@@ -121,9 +121,8 @@ export const brokerPatches: readonly Patch[] = [
     versions: 'before 2.11.15, 2.12.x before 2.12.6',
     direction: 'up',
     packet: 'a device uses topics below $MQTT, which the access lists of the broker do not cover',
-    rules: [rules.dollarTopic],
+    rules: [rules.dollarTopic, rules.dollarFilter],
     confidence: 'published',
-    gap: 'the rule is about PUBLISH; a SUBSCRIBE below $MQTT passes',
   },
   {
     id: 'CVE-2026-40046',

@@ -61,6 +61,14 @@ export const policyRules = {
     references: ['R12'],
     reason: 0x87,
   }),
+  dollarFilter: rule('dollar-filter', {
+    clause: { policy: 'inspection.limits.dollarTopics' },
+    direction: 'up',
+    mode: { standard: 'report' },
+    explanation: 'a device subscribes below a $ namespace that is not on the list',
+    references: ['R12'],
+    reason: 0x87,
+  }),
   identityWildcard: rule('identity-wildcard', {
     clause: { policy: 'R10' },
     direction: 'up',

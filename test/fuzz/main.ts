@@ -1,9 +1,10 @@
 // `npm run fuzz`: draws cases for as long as it is told and prints what was seen; 1 where anything broke.
 
 import { parseArgs } from 'node:util'
-import { Campaign } from './campaign.ts'
+import { Campaign, type Place } from './campaign.ts'
 import { Corpus } from './corpus.ts'
 import { describeFinding, describeRun } from './report.ts'
+import { Broken } from './side.ts'
 import { heapInUse, soak } from './soak.ts'
 
 const usage = `npm run fuzz -- [--seconds N] [--seed S] [--only SEED:CASE]
@@ -13,55 +14,79 @@ const usage = `npm run fuzz -- [--seconds N] [--seed S] [--only SEED:CASE]
 `
 /** Bytes that a run may leave behind: compiled code and the books and coverage of the campaign itself. */
 const leftBehind = 16 * 2 ** 20
+/** What these compile and load is not what the cases after them may leave behind. */
+const warmUp = 2000
 
-try {
-  process.exitCode = fuzz(process.argv.slice(2))
-} catch (error) {
-  if (!(error instanceof RangeError) && !(error instanceof TypeError)) throw error
-  process.stderr.write(`fuzz: ${error.message}\n${usage}`)
+interface Options {
+  readonly seconds: number
+  readonly seed: number
+  readonly only: Place | undefined
+}
+
+const options = readOptions(process.argv.slice(2))
+if (options instanceof Error) {
+  process.stderr.write(`fuzz: ${options.message}\n${usage}`)
   process.exitCode = 2
-}
+} else process.exitCode = fuzz(options) ? 0 : 1
 
-function fuzz(argv: readonly string[]): number {
-  const { values } = parseArgs({
-    args: [...argv],
-    options: {
-      seconds: { type: 'string', default: '60' },
-      seed: { type: 'string' },
-      only: { type: 'string' },
-    },
-  })
-  const campaign = new Campaign(Corpus.ofVectors(new URL('../vectors/', import.meta.url)))
-  if (values.only !== undefined) {
-    const [seed = '', number = ''] = values.only.split(':')
-    campaign.take({ seed: wholeNumber(seed, 'only'), number: wholeNumber(number, 'only') })
-    return conclude(campaign)
+function readOptions(args: string[]): Options | Error {
+  try {
+    const { seconds, seed, only } = parseArgs({
+      args,
+      options: { seconds: { type: 'string' }, seed: { type: 'string' }, only: { type: 'string' } },
+    }).values
+    const [from = '', number = ''] = only?.split(':') ?? []
+    return {
+      seconds: seconds === undefined ? 60 : wholeNumber(seconds, 'seconds'),
+      seed: seed === undefined ? Date.now() % 2 ** 32 : wholeNumber(seed, 'seed'),
+      only:
+        only === undefined
+          ? undefined
+          : { seed: wholeNumber(from, 'only'), number: wholeNumber(number, 'only') },
+    }
+  } catch (error) {
+    if (error instanceof Error) return error
+    throw error
   }
-  const seed = values.seed === undefined ? Date.now() % 2 ** 32 : wholeNumber(values.seed, 'seed')
-  const until = performance.now() + wholeNumber(values.seconds, 'seconds') * 1000
-  say(`seed ${seed}`)
-  // What the first cases compile and load is not what the rest may leave behind.
-  let number = 0
-  for (; number < 2000 && performance.now() < until; number++) campaign.take({ seed, number })
-  const before = heapInUse()
-  const began = performance.now()
-  const first = number
-  for (; performance.now() < until; number++) campaign.take({ seed, number })
-  const seconds = (performance.now() - began) / 1000
-  const grown = heapInUse() - before
-  if (seconds > 0) say(`${Math.round((number - first) / seconds)} cases a second`)
-  say(
-    `heap ${(grown / 2 ** 20).toFixed(1)} MiB above its start, ${(soak(seed) / 1024).toFixed(0)} KiB in a long session`,
-  )
-  const isTooMuch = grown > leftBehind
-  if (isTooMuch) say('the heap grew beyond its bound')
-  return Math.max(conclude(campaign), isTooMuch ? 1 : 0)
 }
 
-function conclude(campaign: Campaign): number {
+/** Whether everything held. */
+function fuzz({ seconds, seed, only }: Options): boolean {
+  const campaign = new Campaign(Corpus.ofVectors(new URL('../vectors/', import.meta.url)))
+  let isBounded = true
+  if (only === undefined) isBounded = fuzzFor(seconds, seed, campaign)
+  else campaign.take(only)
   say(describeRun(campaign))
   for (const finding of campaign.findings) say(describeFinding(finding))
-  return campaign.findings.length === 0 ? 0 : 1
+  return isBounded && campaign.findings.length === 0
+}
+
+/** Whether memory stayed within its bounds. */
+function fuzzFor(seconds: number, seed: number, campaign: Campaign): boolean {
+  say(`seed ${seed}`)
+  const until = performance.now() + seconds * 1000
+  let number = 0
+  for (; number < warmUp && performance.now() < until; number++) campaign.take({ seed, number })
+  const before = heapInUse()
+  const began = performance.now()
+  for (; performance.now() < until; number++) campaign.take({ seed, number })
+  const rate = (number - warmUp) / ((performance.now() - began) / 1000)
+  const grown = heapInUse() - before
+  if (rate > 0) say(`${Math.round(rate)} cases a second`)
+  say(`heap ${(grown / 2 ** 20).toFixed(1)} MiB above its start`)
+  if (grown > leftBehind) say('BROKEN: the heap grew beyond its bound')
+  return soaks(seed) && grown <= leftBehind
+}
+
+function soaks(seed: number): boolean {
+  try {
+    say(`${(soak(seed) / 1024).toFixed(0)} KiB held by a long session`)
+    return true
+  } catch (error) {
+    if (!(error instanceof Broken)) throw error
+    say(`BROKEN: ${error.message}`)
+    return false
+  }
 }
 
 function wholeNumber(text: string, option: string): number {

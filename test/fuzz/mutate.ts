@@ -9,6 +9,7 @@ import type { Random } from './random.ts'
 import { versionOf } from './script.ts'
 
 type Packets = readonly Step[]
+
 /** Breaks a script in one way; `donor` is another script to take packets from. */
 export function mutate(packets: Packets, donor: Packets, random: Random): { how: string; packets: Step[] } {
   for (;;) {

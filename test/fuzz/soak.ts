@@ -22,7 +22,7 @@ import { Random } from './random.ts'
 import { Broken } from './side.ts'
 
 /** Packet identifiers of both directions, 64 requests, 64 filters, 64 identifiers, a few aliases. */
-export const mostRemembered = 640 * 1024
+export const mostRemembered = 2 ** 20
 
 /** Bytes that a session holds after `rounds` of everything that it may remember; throws where they are too many. */
 export function soak(seed: number, rounds = 20_000): number {

@@ -57,7 +57,7 @@ export class JsClient implements AsyncDisposable {
     const look = (): void => void (this.messages.length >= count && resolve())
     this.#waiting.push(look)
     look()
-    await soon(() => `${count} messages, only ${this.messages.length} at ${this.client.options.port} ${this.client.options.clientId}: ${this.messages.map((m) => m.payload).join()}`, promise)
+    await soon(() => `${count} messages, only ${this.messages.length}`, promise)
     this.#waiting = this.#waiting.filter((one) => one !== look)
     return this.messages
   }
