@@ -36,7 +36,7 @@ export function handshakeReport(asked: Asked, facts: HandshakeFacts, verdict: Ve
     '',
     ...pasteLines(asked, facts, verdict),
   ]
-  const { verdict: kind, reasons, hint } = verdict
+  const { verdict: kind, causes, reasons, hint } = verdict
   const path = verdict.path.map(pinOf)
   const json = {
     server,
@@ -45,6 +45,7 @@ export function handshakeReport(asked: Asked, facts: HandshakeFacts, verdict: Ve
     cipher,
     group,
     verdict: kind,
+    causes,
     reasons,
     hint,
     certificates,
@@ -102,9 +103,13 @@ function certificateLines(shown: ReturnType<typeof describeCertificate>): string
   ]
 }
 
-function verdictLines(facts: HandshakeFacts, { verdict, reasons, hint, path }: Verdict): string[] {
+function verdictLines(facts: HandshakeFacts, { verdict, causes, reasons, hint, path }: Verdict): string[] {
   if (verdict !== 'trusted') {
-    return [`not trusted: ${verdict}`, ...reasons.map((reason) => `  ${reason}`), `  hint: ${hint ?? ''}`]
+    return [
+      `not trusted: ${verdict} (${causes.join(', ')})`,
+      ...reasons.map((reason) => `  ${reason}`),
+      `  hint: ${hint ?? ''}`,
+    ]
   }
   return [
     `chain verifies: ${path.map(({ subject }) => `"${nameLine(subject)}"`).join(' <- ')}`,

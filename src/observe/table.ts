@@ -162,7 +162,11 @@ export const metricTable = {
     'counter',
     'Brokers',
     'Brokers reached but not trusted; not one application byte was sent to them.',
-    { upstream, verdict: { meaning: "verdict on the broker's handshake", most: 32 } },
+    {
+      upstream,
+      verdict: { meaning: 'what the handshake most likely means', most: 32 },
+      cause: { meaning: 'the gravest thing wrong with it', most: 32 },
+    },
   ),
   pulseward_upstream_trusted: metric(
     'gauge',

@@ -137,9 +137,9 @@ export class Tally {
     this.#gauges.trust(upstream, server, false)
   }
 
-  /** A server was reached and not trusted; counts the verdict and marks the server. */
-  distrusted(upstream: string, server: string, verdict: string): void {
-    this.#counters.pulseward_upstream_verify_failures_total.add({ upstream, verdict })
+  /** A server was reached and not trusted; counts verdict and gravest cause, and marks the server. */
+  distrusted(upstream: string, server: string, verdict: string, cause: string): void {
+    this.#counters.pulseward_upstream_verify_failures_total.add({ upstream, verdict, cause })
     this.#gauges.trust(upstream, server, false)
   }
 

@@ -233,7 +233,7 @@ export class Upstream {
     }
     if (weaker.has(reason)) {
       server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
-      this.#metrics.distrusted(name, server.server, reason)
+      this.#metrics.distrusted(name, server.server, 'downgraded', reason)
     } else {
       server.downUntil = this.#clock() + downTime
       this.#metrics.unreached(name, server.server, reason)
@@ -251,7 +251,7 @@ export class Upstream {
     server.reasons = [messageOf(error)]
     server.ticket = undefined
     server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
-    this.#metrics.distrusted(this.plan.name, server.server, server.verdict)
+    this.#metrics.distrusted(this.plan.name, server.server, server.verdict, 'unjudged')
     const stack = error instanceof Error ? error.stack : String(error)
     const fields = { upstream: this.plan.name, server: server.server, stack }
     const message = 'a defect in Pulseward: broker not judged; nothing was sent to it'
@@ -262,8 +262,9 @@ export class Upstream {
   #distrust(server: Server, verdict: Verdict): string {
     server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
     server.ticket = undefined
-    this.#metrics.distrusted(this.plan.name, server.server, verdict.verdict)
-    const { reasons, hint, servedPins } = verdict
+    const { causes, reasons, hint, servedPins } = verdict
+    const cause = causes[0] ?? 'unjudged'
+    this.#metrics.distrusted(this.plan.name, server.server, verdict.verdict, cause)
     const served = servedPins.map(({ pin, subject, position, notAfter }) => ({
       pin,
       subject,
@@ -274,12 +275,13 @@ export class Upstream {
       upstream: this.plan.name,
       server: server.server,
       verdict: verdict.verdict,
+      causes,
       reasons,
       hint,
       served,
     }
     const message = 'broker not trusted; nothing was sent to it'
-    this.#limited('error', `${server.server} ${verdict.verdict}`, fields, message)
-    return verdict.verdict
+    this.#limited('error', `${server.server} ${cause}`, fields, message)
+    return `${verdict.verdict} (${causes.join(', ')})`
   }
 }

@@ -9,6 +9,8 @@ export interface TrustAnchors {
   readonly bySubject: ReadonlyMap<string, readonly X509Certificate[]>
   /** SHA-256 fingerprints as `X509Certificate.fingerprint256` spells them. */
   readonly fingerprints: ReadonlySet<string>
+  /** Whether the administrator named them, and not everybody trusts them for everything. */
+  readonly areOwn: boolean
 }
 
 const PEM_BLOCK =
@@ -22,9 +24,10 @@ const PEM_BEGIN = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/g
  * @throws {PulsewardError} `ca-invalid`, blame `config`.
  */
 export function trustAnchors(ca: readonly string[] | 'system'): TrustAnchors {
-  if (ca !== 'system') return index(ca.flatMap(readCertificates))
+  if (ca !== 'system') return { ...index(ca.flatMap(readCertificates)), areOwn: true }
   // Stores hold oddities no broker depends on: what this OpenSSL cannot read is left out, not fatal.
-  return index([...getCACertificates('default'), ...getCACertificates('system')].flatMap(tolerantly))
+  const all = [...getCACertificates('default'), ...getCACertificates('system')].flatMap(tolerantly)
+  return { ...index(all), areOwn: false }
 }
 
 /** The certificates of a PEM text, in order; at least one. @throws {PulsewardError} `ca-invalid`, blame `config`. */
@@ -64,7 +67,7 @@ function tolerantly(pem: string): X509Certificate[] {
   }
 }
 
-function index(certificates: readonly X509Certificate[]): TrustAnchors {
+function index(certificates: readonly X509Certificate[]): Omit<TrustAnchors, 'areOwn'> {
   const unique = new Map(certificates.map((certificate) => [certificate.fingerprint256, certificate]))
   return {
     pem: [...unique.values()].map(String),

@@ -65,11 +65,11 @@ function bestPath(
 function judgePath(served: readonly X509Certificate[], path: readonly X509Certificate[]): Objection[] {
   const [leaf] = served
   if (path.length > 0) return []
-  if (leaf === undefined) return [{ kind: 'untrusted-chain', reason: 'the broker served no certificate' }]
+  if (leaf === undefined) return [{ cause: 'untrusted-chain', reason: 'the broker served no certificate' }]
   if (isSelfSigned(leaf)) {
     return [
       {
-        kind: 'self-signed',
+        cause: 'self-signed',
         reason: `its certificate "${nameLine(leaf.subject)}" is signed by itself and is no trusted CA`,
       },
     ]
@@ -77,7 +77,7 @@ function judgePath(served: readonly X509Certificate[], path: readonly X509Certif
   const issuer = nameLine(leaf.issuer)
   return [
     {
-      kind: 'untrusted-chain',
+      cause: 'untrusted-chain',
       reason: `no path of signatures leads from its certificate, issued by "${issuer}", to a trusted CA`,
     },
   ]
@@ -86,7 +86,7 @@ function judgePath(served: readonly X509Certificate[], path: readonly X509Certif
 function judgeName(leaf: X509Certificate | undefined, name: string): Objection[] {
   if (leaf === undefined || carriesName(leaf, name)) return []
   const names = printable(leaf.subjectAltName ?? 'no name at all')
-  return [{ kind: 'name-mismatch', reason: `its certificate is not for "${name}" but for ${names}` }]
+  return [{ cause: 'name-mismatch', reason: `its certificate is not for "${name}" but for ${names}` }]
 }
 
 function judgePins(
@@ -98,11 +98,12 @@ function judgePins(
   const shown = servedPins.find(({ pin }) => holdsPin([pin], pins))
   // Its own key is pinned, only the chain is not trusted: that is its own objection.
   if (path.length === 0 && shown?.position === 0) return []
-  const reason =
-    shown === undefined
-      ? `none of the ${pins.length} pinned keys is in its verified chain`
-      : `it shows a pinned certificate, "${shown.subject}", that did not sign its own: anyone can copy that one`
-  return [{ kind: 'pin-mismatch', reason }]
+  if (shown !== undefined) {
+    const reason = `it shows a pinned certificate, "${shown.subject}", that did not sign its own: anyone can copy that one`
+    return [{ cause: 'copied-certificate', reason }]
+  }
+  const reason = `none of the ${pins.length} pinned keys is in its verified chain`
+  return [{ cause: 'pin-mismatch', reason }]
 }
 
 function judgeKeys(path: readonly X509Certificate[]): Objection[] {
@@ -111,7 +112,7 @@ function judgeKeys(path: readonly X509Certificate[]): Objection[] {
   const subject = nameLine(weak.subject)
   return [
     {
-      kind: 'weak-key',
+      cause: 'weak-key',
       reason: `the key of "${subject}" is too short, or of a kind this OpenSSL does not know`,
     },
   ]

@@ -11,6 +11,8 @@ const MAX_IDENTITIES = 64
 export class TrustMemory {
   readonly #identities = new Map<string, BrokerIdentity>()
   readonly #given = new WeakMap<Verdict, string>()
+  /** Who signed the last trusted leaf, by name. */
+  readonly #issuers = new Map<string, X509Certificate>()
 
   recall(name: string, served: readonly X509Certificate[]): BrokerIdentity | undefined {
     return this.#identities.get(keyOf(name, served))
@@ -27,6 +29,13 @@ export class TrustMemory {
   /** Notes that this very verdict, positive and about `name`, was given under these settings. */
   vouch(name: string, verdict: Verdict): void {
     this.#given.set(verdict, name)
+    const issuer = verdict.path[1] ?? verdict.path[0]
+    if (issuer !== undefined) this.#issuers.set(name, issuer)
+  }
+
+  /** The issuer of the last leaf that was trusted for this name. */
+  issuerOf(name: string): X509Certificate | undefined {
+    return this.#issuers.get(name)
   }
 
   vouchedFor(name: string, verdict: Verdict): boolean {

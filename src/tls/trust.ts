@@ -5,8 +5,10 @@ import type { PostQuantum } from './groups.ts'
 import { examine, isExpired, isInDate, isNotYetValid } from './identify.ts'
 import type { Examination } from './identify.ts'
 import { TrustMemory } from './memory.ts'
+import { pinOf, samePin } from './pins.ts'
 import { momentText, nameLine } from './words.ts'
-import { VERDICTS } from './verdict.ts'
+import { classify, nextStep } from './classify.ts'
+import { CAUSES } from './verdict.ts'
 import type { HandshakeFacts, Objection, Verdict } from './verdict.ts'
 
 /** What a broker has to satisfy. Make a new object on every change: its memory must not outlive the settings. */
@@ -37,16 +39,28 @@ export function judge(facts: HandshakeFacts, settings: TrustSettings): Verdict {
     ...judgeDates(facts, identity.path),
     ...judgeLink(facts, settings),
   ]
-  const reasons = all.toSorted((a, b) => VERDICTS.indexOf(a.kind) - VERDICTS.indexOf(b.kind))
-  const [worst] = reasons
+  const sorted = all.toSorted((a, b) => CAUSES.indexOf(a.cause) - CAUSES.indexOf(b.cause))
+  const causes = [...new Set(sorted.map(({ cause }) => cause))]
+  const kind = classify(causes, { sameIssuer: isSameIssuer(facts.name, identity.path, settings) })
+  const [worst] = causes
   const verdict: Verdict = {
-    verdict: worst?.kind ?? 'trusted',
-    reasons: [...new Set(reasons.map(({ reason }) => reason))],
-    hint: worst === undefined ? undefined : HINTS[worst.kind],
+    verdict: kind,
+    causes,
+    reasons: [...new Set(sorted.map(({ reason }) => reason))],
+    hint: kind === 'trusted' || worst === undefined ? undefined : nextStep(kind, worst),
     ...identity,
   }
   if (worst === undefined) settings.memory.vouch(facts.name, verdict)
   return verdict
+}
+
+/** Whether the leaf's issuer is the one of the last trusted certificate for this name, or else a CA of one's own. */
+function isSameIssuer(name: string, path: HandshakeFacts['served'], settings: TrustSettings): boolean {
+  const [leaf, issuer] = path
+  if (leaf === undefined) return false
+  const known = settings.memory.issuerOf(name)
+  // By key: cross-signed and renewed CAs keep theirs.
+  return known === undefined ? settings.anchors.areOwn : samePin(pinOf(known), pinOf(issuer ?? leaf))
 }
 
 function prove(facts: HandshakeFacts, settings: TrustSettings): Examination {
@@ -67,10 +81,10 @@ function recognise(facts: HandshakeFacts, settings: TrustSettings): Examination 
     return { identity: { path: earlier.path, servedPins: earlier.servedPins }, objections: [] }
   }
   const reason = 'it resumed a session that these trust settings never verified'
-  return { identity: { path: [], servedPins: [] }, objections: [{ kind: 'untrusted-chain', reason }] }
+  return { identity: { path: [], servedPins: [] }, objections: [{ cause: 'untrusted-chain', reason }] }
 }
 
-const DATE_CODES = new Map<string | undefined, Objection['kind']>([
+const DATE_CODES = new Map<string | undefined, Objection['cause']>([
   ['CERT_HAS_EXPIRED', 'expired'],
   ['CERT_NOT_YET_VALID', 'not-yet-valid'],
 ])
@@ -82,24 +96,24 @@ const DATE_CODES = new Map<string | undefined, Objection['kind']>([
 function judgeAuthorization(facts: HandshakeFacts, hasPath: boolean): Objection[] {
   if (facts.authorized) return []
   const code = facts.errorCode ?? 'no reason given'
-  const kind = DATE_CODES.get(facts.errorCode)
-  if (kind !== undefined)
+  const cause = DATE_CODES.get(facts.errorCode)
+  if (cause !== undefined)
     return [
-      { kind, reason: `a certificate in its chain is ${kind === 'expired' ? 'expired' : 'not valid yet'}` },
+      { cause, reason: `a certificate in its chain is ${cause === 'expired' ? 'expired' : 'not valid yet'}` },
     ]
-  return hasPath ? [{ kind: 'untrusted-chain', reason: `OpenSSL refuses its chain: ${code}` }] : []
+  return hasPath ? [{ cause: 'untrusted-chain', reason: `OpenSSL refuses its chain: ${code}` }] : []
 }
 
 function judgeDates(facts: HandshakeFacts, path: HandshakeFacts['served']): Objection[] {
   return (path.length > 0 ? path : facts.served.slice(0, 1)).flatMap((certificate): Objection[] => {
     const subject = nameLine(certificate.subject)
     if (isExpired(certificate, facts.at)) {
-      return [{ kind: 'expired', reason: `"${subject}" expired on ${momentText(certificate.validToDate)}` }]
+      return [{ cause: 'expired', reason: `"${subject}" expired on ${momentText(certificate.validToDate)}` }]
     }
     if (!isNotYetValid(certificate, facts.at)) return []
     return [
       {
-        kind: 'not-yet-valid',
+        cause: 'not-yet-valid',
         reason: `"${subject}" is not valid before ${momentText(certificate.validFromDate)}`,
       },
     ]
@@ -111,32 +125,15 @@ function judgeLink(facts: HandshakeFacts, settings: TrustSettings): Objection[] 
   const accepted = settings.minVersion === 'TLSv1.2' ? ['TLSv1.2', 'TLSv1.3'] : ['TLSv1.3']
   if (!accepted.includes(facts.protocol)) {
     objections.push({
-      kind: 'downgraded',
+      cause: 'downgraded',
       reason: `it negotiated ${facts.protocol}, and ${settings.minVersion} is the least allowed`,
     })
   }
   if (settings.postQuantum === 'require' && !isPostQuantum(facts.group)) {
     objections.push({
-      kind: 'group-refused',
+      cause: 'group-refused',
       reason: `it negotiated the key exchange ${facts.group}, which is not post-quantum`,
     })
   }
   return objections
-}
-
-const HINTS: Readonly<Record<Objection['kind'], string>> = {
-  'untrusted-chain':
-    "set upstreams.NAME.tls.ca to the CA that issued the broker's certificate; if it is set, somebody else may be answering in the broker's place",
-  'self-signed':
-    'if the broker really uses this certificate, put it into the file named by upstreams.NAME.tls.ca; otherwise somebody else is answering',
-  'name-mismatch':
-    'use the name the certificate was issued for in servers, or set upstreams.NAME.tls.serverName',
-  'pin-mismatch':
-    "if the broker's key was changed on purpose, compare the served pins with its administrator by another channel and paste them into upstreams.NAME.tls.pins; if not, this is a man in the middle",
-  'weak-key': "have the broker's certificate issued anew with RSA 2048 or P-256",
-  downgraded: 'bring the broker to TLS 1.3, or allow less with upstreams.NAME.tls.minVersion',
-  'group-refused':
-    'bring the broker to OpenSSL 3.5 or later, or set upstreams.NAME.tls.postQuantum to prefer',
-  expired: "renew the broker's certificate; keep its key and the pins stay as they are",
-  'not-yet-valid': 'check the clocks of this machine and of the machine that issued the certificate',
 }

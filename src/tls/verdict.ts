@@ -1,21 +1,34 @@
 // What goes into a judgement on a broker's handshake, and what comes out of it.
 import type { X509Certificate } from 'node:crypto'
 
-/** What a handshake means, the worst first; bounded, fit for a metric label. */
+/** What a handshake means for an administrator, the worst first; bounded, fit for a metric label. */
 export const VERDICTS = [
+  'likely-mitm',
+  'downgraded',
+  'likely-rotation',
+  'weak-key',
+  'expired',
+  'not-yet-valid',
+  'trusted',
+] as const
+
+export type VerdictKind = (typeof VERDICTS)[number]
+
+/** What can be wrong with a handshake, the worst first; bounded, fit for a metric label. */
+export const CAUSES = [
   'untrusted-chain',
   'self-signed',
   'name-mismatch',
+  'copied-certificate',
   'pin-mismatch',
   'weak-key',
   'downgraded',
   'group-refused',
   'expired',
   'not-yet-valid',
-  'trusted',
 ] as const
 
-type VerdictKind = (typeof VERDICTS)[number]
+export type Cause = (typeof CAUSES)[number]
 
 /** What was seen of one finished handshake; gathered by `describe` in handshake.ts. */
 export interface HandshakeFacts {
@@ -52,6 +65,8 @@ export interface ServedPin {
 
 export interface Verdict {
   readonly verdict: VerdictKind
+  /** Everything that is wrong, the worst first; empty when trusted. */
+  readonly causes: readonly Cause[]
   /** One sentence a reason, the worst first; empty when trusted. */
   readonly reasons: readonly string[]
   /** What an administrator does next; undefined when trusted. */
@@ -64,7 +79,7 @@ export interface Verdict {
 
 /** One thing wrong with a handshake. */
 export interface Objection {
-  readonly kind: Exclude<VerdictKind, 'trusted'>
+  readonly cause: Cause
   readonly reason: string
 }
 

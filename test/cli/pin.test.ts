@@ -80,14 +80,14 @@ test('--servername is asked for, checked and pasted', async () => {
   expect(pasted(good.out)).toMatchObject({ upstreams: { NAME: { tls: { serverName: 'localhost' } } } })
   const bad = await run(`127.0.0.1:${broker.port}`, '--ca', 'ca.pem', '--servername', 'other.example')
   expect(bad.status).toBe(1)
-  expect(bad.out).toContain('not trusted: name-mismatch')
+  expect(bad.out).toContain('not trusted: likely-mitm (name-mismatch)')
 })
 
 test('a chain this machine does not trust is shown, marked, and exits with 1', async () => {
   await using broker = await startTls({ cert: leaf.chain, key: leaf.key })
   const { status, out } = await run(`127.0.0.1:${broker.port}`)
   expect(status).toBe(1)
-  expect(out).toContain('not trusted: untrusted-chain')
+  expect(out).toContain('not trusted: likely-mitm (untrusted-chain)')
   expect(out).toContain('NOT VERIFIED')
   expect(out).toContain(pinned(leaf))
   expect(out.indexOf('NOT VERIFIED')).toBeLessThan(out.indexOf('upstreams:'))

@@ -15,6 +15,7 @@ type Served = Awaited<ReturnType<Pki['issue']>>
 interface Fraud {
   readonly what: string
   readonly verdict: string
+  readonly cause: string
   readonly tls: () => BrokerOptions | Promise<BrokerOptions>
   /** Fields of upstreams.hospital.tls. */
   readonly asked?: Readonly<Record<string, unknown>>
@@ -35,32 +36,38 @@ const pin = (pem: string): string => pinOf(new X509Certificate(pem))
 const frauds: readonly Fraud[] = [
   {
     what: 'of the right CA and name with another key',
-    verdict: 'pin-mismatch',
+    verdict: 'likely-rotation',
+    cause: 'pin-mismatch',
     tls: async () => shown(await pki.issue()),
   },
   {
     what: 'of another CA with the same name, name and all',
-    verdict: 'untrusted-chain',
+    verdict: 'likely-mitm',
+    cause: 'untrusted-chain',
     tls: async () => shown(await pki.issue({ ca: await pki.rogue() })),
   },
   {
     what: 'with an expired certificate on the pinned key',
     verdict: 'expired',
+    cause: 'expired',
     tls: async () => shown(await pki.issue({ expired: true, key: { keep: genuine.key } })),
   },
   {
     what: 'with the pinned key under another name',
-    verdict: 'name-mismatch',
+    verdict: 'likely-mitm',
+    cause: 'name-mismatch',
     tls: async () => shown(await pki.issue({ names: ['elsewhere.example'], key: { keep: genuine.key } })),
   },
   {
     what: 'with a self-signed certificate',
-    verdict: 'self-signed',
+    verdict: 'likely-mitm',
+    cause: 'self-signed',
     tls: async () => shown(await pki.issue({ selfSigned: true })),
   },
   {
     what: 'that appends the genuine certificate to its own',
-    verdict: 'pin-mismatch',
+    verdict: 'likely-mitm',
+    cause: 'copied-certificate',
     tls: async () => {
       const stolen = await pki.issue()
       return { cert: stolen.chain + genuine.chain, key: stolen.key }
@@ -69,12 +76,14 @@ const frauds: readonly Fraud[] = [
   {
     what: 'that speaks TLS 1.2 only',
     verdict: 'downgraded',
+    cause: 'downgraded',
     tls: () => ({ ...shown(genuine), minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' }),
     unseen: true,
   },
   {
     what: 'without the post-quantum key exchange that is required',
-    verdict: 'group-refused',
+    verdict: 'downgraded',
+    cause: 'group-refused',
     tls: () => ({ ...shown(genuine), ecdhCurve: 'X25519' }),
     asked: { postQuantum: 'require' },
     unseen: true,
@@ -82,7 +91,7 @@ const frauds: readonly Fraud[] = [
 ]
 
 describe.each(frauds.map((fraud) => [fraud.what, fraud] as const))('a broker %s', (_, fraud) => {
-  const { verdict, tls, asked, unseen = false } = fraud
+  const { verdict, cause, tls, asked, unseen = false } = fraud
   const stack = new AsyncDisposableStack()
   let rogue: TestBroker
   let proxy: Proxy
@@ -97,7 +106,7 @@ describe.each(frauds.map((fraud) => [fraud.what, fraud] as const))('a broker %s'
   afterAll(async () => await stack.disposeAsync())
 
   test('gets no byte, and every device is told in its own version', async () => {
-    const labels = { upstream: 'hospital', verdict }
+    const labels = { upstream: 'hospital', verdict, cause }
     await proxy.waitForMetric('pulseward_upstream_verify_failures_total', labels, (value) => value > 0)
     const answers = { 3: '20020003', 4: '20020003', 5: '2003008800' }
     for (const version of [3, 4, 5] as const) {
@@ -116,14 +125,15 @@ describe.each(frauds.map((fraud) => [fraud.what, fraud] as const))('a broker %s'
   test('is counted, logged with its pins, and not ready', async () => {
     const metrics = await proxy.metrics()
     const failures = metrics.series('pulseward_upstream_verify_failures_total')
-    expect(failures.map(({ labels }) => labels['verdict'])).toEqual([verdict])
+    expect(failures.map(({ labels }) => labels)).toEqual([{ upstream: 'hospital', verdict, cause }])
     expect(metrics.value('pulseward_upstream_trusted')).toBe(0)
     expect((await proxy.readiness()).status).toBe(503)
     if (unseen) {
-      await proxy.line('broker not reached; nothing was sent to it', { reason: verdict })
+      await proxy.line('broker not reached; nothing was sent to it', { reason: cause })
       return
     }
     const line = await proxy.line('broker not trusted; nothing was sent to it', { verdict })
+    expect(line['causes']).toContain(cause)
     expect(line['hint']).toBeTypeOf('string')
     expect(line['served']).toEqual(
       expect.arrayContaining([
@@ -147,7 +157,7 @@ test.each([
   expect(heard.subarray(0, 2)).toEqual(Buffer.from([0x16, 0x03]))
   expect(heard.includes('pump-7')).toBe(false)
   expect(heard.includes('MQTT')).toBe(false)
-  const labels = { verdict: 'not-tls' }
+  const labels = { verdict: 'downgraded', cause: 'not-tls' }
   expect(await proxy.metric('pulseward_upstream_verify_failures_total', labels)).toBeGreaterThan(0)
 })
 
@@ -168,7 +178,7 @@ test('a broker that comes back with a new key of the same CA and name is refused
   await using refused = await Device.connect(proxy.port)
   await refused.send(connectPacket({ version: 4 }))
   expect((await refused.everything()).toString('hex')).toBe('20020003')
-  const line = await proxy.line('broker not trusted; nothing was sent to it', { verdict: 'pin-mismatch' })
+  const line = await proxy.line('broker not trusted; nothing was sent to it', { verdict: 'likely-rotation' })
   expect(line['served']).toEqual([expect.objectContaining({ pin: pin(rotated.cert), position: 0 })])
   expect(after.applicationBytes).toBe(0)
 

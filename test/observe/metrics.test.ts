@@ -33,7 +33,7 @@ describe('the names and labels', () => {
       'counter pulseward_tls_handshakes_total{leg,version,group,result}',
       'histogram pulseward_tls_handshake_seconds{leg}',
       'counter pulseward_upstream_dial_failures_total{upstream,reason}',
-      'counter pulseward_upstream_verify_failures_total{upstream,verdict}',
+      'counter pulseward_upstream_verify_failures_total{upstream,verdict,cause}',
       'gauge pulseward_upstream_trusted{upstream,server}',
       'gauge pulseward_upstream_cert_not_after_timestamp_seconds{upstream,position}',
       'gauge pulseward_upstream_pins{upstream}',
@@ -120,7 +120,7 @@ describe('counting', () => {
       'pulseward_mqtt_connack_total{code="135"} 1',
       'pulseward_keepalive_expired_total 4',
       'pulseward_upstream_dial_failures_total{upstream="hospital",reason="refused"} 1',
-      'pulseward_upstream_verify_failures_total{upstream="hospital",verdict="likely-mitm"} 1',
+      'pulseward_upstream_verify_failures_total{upstream="hospital",verdict="likely-mitm",cause="self-signed"} 1',
       'pulseward_upstream_trusted{upstream="hospital",server="broker-a.example:8883"} 1',
       'pulseward_upstream_trusted{upstream="hospital",server="[2001:db8::1]:8883"} 0',
       'pulseward_upstream_cert_not_after_timestamp_seconds{upstream="hospital",position="0"} 1800000000',
@@ -300,7 +300,7 @@ function busyMetrics(): Metrics {
   metrics.handshaken({ leg: 'device', version: 'TLSv1.2', group: 'prime256v1', result: 'full', seconds: 0.2 })
   metrics.unreached('hospital', 'broker-a:8883', 'refused')
   metrics.trusted('hospital', '[2001:db8::1]:8883', [1_900_000_000_000])
-  metrics.distrusted('hospital', '[2001:db8::1]:8883', 'likely-mitm')
+  metrics.distrusted('hospital', '[2001:db8::1]:8883', 'likely-mitm', 'self-signed')
   metrics.trusted('hospital', 'broker-a.example:8883', [1_800_000_000_000, 1_900_000_000_000])
   metrics.found('publish-rate', 'high', 'refuse')
   metrics.ruleHit('topic-wildcard', 'up', 'close')

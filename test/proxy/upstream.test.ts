@@ -162,16 +162,16 @@ describe('a server that fails trust', () => {
     expect(await way.failure()).toMatchObject({
       code: 'upstream-untrusted',
       blame: 'broker',
-      message: `no trusted server of "hospital" (127.0.0.1:${wrong.port}: pin-mismatch)`,
+      message: `no trusted server of "hospital" (127.0.0.1:${wrong.port}: likely-rotation (pin-mismatch))`,
       hint: expect.stringContaining('pulseward pin'),
     })
     const told = way.diary.lines('broker not trusted; nothing was sent to it')
     expect(told).toHaveLength(1)
-    expect(told[0]).toMatchObject({ level: 'error', verdict: 'pin-mismatch' })
+    expect(told[0]).toMatchObject({ level: 'error', verdict: 'likely-rotation', causes: ['pin-mismatch'] })
     expect(told[0]?.['served']).toMatchObject([
       { pin: pinOf(new X509Certificate(rogue.cert)), position: 0, notAfter: expect.stringContaining('T') },
     ])
-    expect(await way.metric('upstream_verify_failures_total', { verdict: 'pin-mismatch' })).toBe(1)
+    expect(await way.metric('upstream_verify_failures_total', { cause: 'pin-mismatch' })).toBe(1)
     way.pass(29_999)
     expect((await way.failure()).code).toBe('upstream-untrusted')
     await way.upstream.probe(never)
@@ -307,7 +307,11 @@ describe('a probe', () => {
     const dead = await deadPort()
     using way = wayTo({ ports: [broker.port, wrong.port, dead], pins: [pin] })
     await way.upstream.probe(never)
-    expect(way.upstream.servers.map(({ verdict }) => verdict)).toEqual(['trusted', 'pin-mismatch', 'refused'])
+    expect(way.upstream.servers.map(({ verdict }) => verdict)).toEqual([
+      'trusted',
+      'likely-rotation',
+      'refused',
+    ])
     expect(way.upstream.trusted).toBe(true)
     await eventually('the end of the probe', () => broker.visits[0]?.closed ?? broker.failures.length > 0)
     expect(broker.applicationBytes + wrong.applicationBytes).toBe(0)

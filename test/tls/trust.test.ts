@@ -47,7 +47,9 @@ function settingsFor(given: Case): { context: ReturnType<typeof brokerContext>; 
 }
 
 /** A real handshake with a broker that serves what the case says, and the verdict on it. */
-async function verdictOn(given: Case): Promise<Verdict & { readonly facts: HandshakeFacts }> {
+async function verdictOn(
+  given: Case,
+): Promise<Verdict & { readonly worst: string; readonly facts: HandshakeFacts }> {
   const { served = genuine.chain, key = genuine.key, maxVersion, name = 'broker.ward.example' } = given
   await using broker = await startTls({
     cert: served,
@@ -61,13 +63,18 @@ async function verdictOn(given: Case): Promise<Verdict & { readonly facts: Hands
   expect(verdict.hint === undefined).toBe(verdict.verdict === 'trusted')
   // Judged again from memory, or in full: the same words.
   expect(judge(facts, settings)).toEqual(verdict)
-  return { ...verdict, facts }
+  return { ...verdict, worst: worstOf(verdict), facts }
+}
+
+/** The gravest thing wrong, or `trusted`. */
+function worstOf({ causes }: Verdict): string {
+  return causes[0] ?? 'trusted'
 }
 
 suite('chain', () => {
   test('the right CA and name is trusted, and the path is shown to the anchor', async () => {
-    const { verdict, path, servedPins } = await verdictOn({})
-    expect(verdict).toBe('trusted')
+    const { worst, path, servedPins } = await verdictOn({})
+    expect(worst).toBe('trusted')
     expect(path.map(pinOf)).toEqual([pin(genuine), pin(middle), pin(pki.ca)])
     expect(servedPins.map(({ pin: served, position }) => [served, position])).toEqual([
       [pin(genuine), 0],
@@ -76,39 +83,39 @@ suite('chain', () => {
   })
 
   test('another CA is an untrusted chain', async () => {
-    const { verdict, path } = await verdictOn({ ca: [other.ca.cert] })
-    expect(verdict).toBe('untrusted-chain')
+    const { worst, path } = await verdictOn({ ca: [other.ca.cert] })
+    expect(worst).toBe('untrusted-chain')
     expect(path).toEqual([])
   })
 
   test('a CA of the same name with another key is an untrusted chain', async () => {
     const rogue = await pki.issue({ ca: await pki.rogue(), names: ['broker.ward.example'] })
-    expect((await verdictOn({ served: rogue.chain, key: rogue.key })).verdict).toBe('untrusted-chain')
+    expect((await verdictOn({ served: rogue.chain, key: rogue.key })).worst).toBe('untrusted-chain')
   })
 
   test('a self-signed certificate is called so, and is trusted once it is the CA itself', async () => {
     const own = await pki.issue({ selfSigned: true, names: ['broker.ward.example'] })
-    expect((await verdictOn({ served: own.cert, key: own.key })).verdict).toBe('self-signed')
+    expect((await verdictOn({ served: own.cert, key: own.key })).worst).toBe('self-signed')
     expect(
-      (await verdictOn({ served: own.cert, key: own.key, ca: [own.cert], pins: [pin(own)] })).verdict,
+      (await verdictOn({ served: own.cert, key: own.key, ca: [own.cert], pins: [pin(own)] })).worst,
     ).toBe('trusted')
   })
 
   test('a certificate signed by a server certificate of the right CA is an untrusted chain', async () => {
     const evil = await other.issue({ ca: genuine, names: ['broker.ward.example'] })
-    const { verdict } = await verdictOn({
+    const { worst } = await verdictOn({
       served: evil.cert + genuine.chain,
       key: evil.key,
       pins: [pin(genuine)],
     })
-    expect(verdict).toBe('untrusted-chain')
+    expect(worst).toBe('untrusted-chain')
   })
 
   test('an expired certificate of another CA is an untrusted chain first, whatever OpenSSL says last', async () => {
     const old = await other.issue({ expired: true, names: ['broker.ward.example'] })
-    const { verdict, reasons, facts } = await verdictOn({ served: old.chain, key: old.key })
+    const { worst, reasons, facts } = await verdictOn({ served: old.chain, key: old.key })
     expect(facts.authorized).toBe(false)
-    expect(verdict).toBe('untrusted-chain')
+    expect(worst).toBe('untrusted-chain')
     expect(reasons.some((reason) => reason.includes('expired'))).toBe(true)
   })
 })
@@ -116,20 +123,20 @@ suite('chain', () => {
 suite('dates', () => {
   test('an expired certificate', async () => {
     const old = await pki.issue({ expired: true, names: ['broker.ward.example'] })
-    expect((await verdictOn({ served: old.chain, key: old.key })).verdict).toBe('expired')
+    expect((await verdictOn({ served: old.chain, key: old.key })).worst).toBe('expired')
   })
 
   test('one that is not valid yet', async () => {
     const early = await pki.issue({ notYetValid: true, names: ['broker.ward.example'] })
-    expect((await verdictOn({ served: early.chain, key: early.key })).verdict).toBe('not-yet-valid')
+    expect((await verdictOn({ served: early.chain, key: early.key })).worst).toBe('not-yet-valid')
   })
 
   test('a remembered identity still expires', async () => {
     const { context, settings } = settingsFor({})
     await using broker = await startTls({ cert: genuine.chain, key: genuine.key })
     const { facts } = await shakeHands(broker.port, context, { name: 'broker.ward.example' })
-    expect(judge(facts, settings).verdict).toBe('trusted')
-    expect(judge({ ...facts, at: Date.now() + 20 * DAY }, settings).verdict).toBe('expired')
+    expect(worstOf(judge(facts, settings))).toBe('trusted')
+    expect(worstOf(judge({ ...facts, at: Date.now() + 20 * DAY }, settings))).toBe('expired')
   })
 })
 
@@ -146,18 +153,18 @@ suite('name', () => {
     ['.ward.example', 'name-mismatch'],
     ['127.0.0.2', 'name-mismatch'],
   ])('%s is %s', async (name, expected) => {
-    const { verdict } = await verdictOn({ name })
-    expect(verdict).toBe(expected)
+    const { worst } = await verdictOn({ name })
+    expect(worst).toBe(expected)
   })
 
   test('the common name alone does not count', async () => {
     const nameless = await pki.issue({ names: [] })
-    const { verdict, reasons } = await verdictOn({
+    const { worst, reasons } = await verdictOn({
       served: nameless.chain,
       key: nameless.key,
       name: 'localhost',
     })
-    expect(verdict).toBe('name-mismatch')
+    expect(worst).toBe('name-mismatch')
     expect(reasons[0]).toContain('no name at all')
   })
 })
@@ -165,19 +172,19 @@ suite('name', () => {
 suite('pins', () => {
   test('match on the leaf, the intermediate and the unserved root', async () => {
     for (const pinned of [genuine, middle, pki.ca]) {
-      expect((await verdictOn({ pins: [pin(other.ca), pin(pinned)] })).verdict).toBe('trusted')
+      expect((await verdictOn({ pins: [pin(other.ca), pin(pinned)] })).worst).toBe('trusted')
     }
   })
 
   test('no match is a pin mismatch, and the served chain is there to paste', async () => {
-    const { verdict, servedPins } = await verdictOn({ pins: [pin(other.ca)] })
-    expect(verdict).toBe('pin-mismatch')
+    const { worst, servedPins } = await verdictOn({ pins: [pin(other.ca)] })
+    expect(worst).toBe('pin-mismatch')
     expect(servedPins[0]?.pin).toBe(pin(genuine))
   })
 
   test('a certificate of the right CA and name with another key is a pin mismatch', async () => {
     const stolen = await pki.issue({ ca: middle, names: ['broker.ward.example'] })
-    expect((await verdictOn({ served: stolen.chain, key: stolen.key, pins: [pin(genuine)] })).verdict).toBe(
+    expect((await verdictOn({ served: stolen.chain, key: stolen.key, pins: [pin(genuine)] })).worst).toBe(
       'pin-mismatch',
     )
   })
@@ -185,14 +192,14 @@ suite('pins', () => {
   test('the genuine certificate appended as junk does not help an attacker', async () => {
     const stolen = await pki.issue({ names: ['broker.ward.example'] })
     for (const pinned of [genuine, middle]) {
-      const { verdict, facts, reasons } = await verdictOn({
+      const { worst, facts, reasons } = await verdictOn({
         served: stolen.chain + genuine.chain,
         key: stolen.key,
         pins: [pin(pinned)],
       })
       expect(facts.authorized).toBe(true)
       expect(facts.served.map(pinOf)).toContain(pin(pinned))
-      expect(verdict).toBe('pin-mismatch')
+      expect(worst).toBe('copied-certificate')
       expect(reasons[0]).toContain('anyone can copy')
     }
   })
@@ -204,28 +211,28 @@ suite('pins', () => {
     })
     const served = genuine.cert + middle.cert + crossed.cert
     for (const pinned of [pki.ca, other.ca]) {
-      const { verdict, path } = await verdictOn({
+      const { worst, path } = await verdictOn({
         served,
         ca: [pki.ca.cert, other.ca.cert],
         pins: [pin(pinned)],
       })
-      expect(verdict).toBe('trusted')
+      expect(worst).toBe('trusted')
       expect(path.map(pinOf)).toEqual([pin(genuine), pin(middle), pin(pinned)])
     }
   })
 
   test('an expired cross-signed intermediate beside a good one does no harm', async () => {
     const old = await pki.intermediate({ key: { keep: middle.key }, expired: true })
-    const { verdict } = await verdictOn({
+    const { worst } = await verdictOn({
       served: genuine.cert + middle.cert + old.cert,
       pins: [pin(middle)],
     })
-    expect(verdict).toBe('trusted')
+    expect(worst).toBe('trusted')
   })
 
   test('mismatch of everything names every reason, the worst first', async () => {
     const old = await other.issue({ expired: true, names: ['elsewhere.example'] })
-    const { verdict, reasons } = await verdictOn({
+    const { worst, reasons } = await verdictOn({
       served: old.chain,
       key: old.key,
       pins: [pin(genuine)],
@@ -233,7 +240,7 @@ suite('pins', () => {
       minVersion: 'TLSv1.2',
       postQuantum: 'prefer',
     })
-    expect(verdict).toBe('untrusted-chain')
+    expect(worst).toBe('untrusted-chain')
     expect(reasons[0]).toContain('no path of signatures')
     expect(reasons.some((reason) => reason.includes('not for "broker.ward.example"'))).toBe(true)
     expect(reasons.some((reason) => reason.includes('pinned keys'))).toBe(true)
@@ -245,22 +252,22 @@ suite('link', () => {
   test('TLS 1.2 is a downgrade where 1.3 is the least', async () => {
     const { facts } = await verdictOn({ maxVersion: 'TLSv1.2', minVersion: 'TLSv1.2' })
     expect(facts.protocol).toBe('TLSv1.2')
-    expect(judge(facts, settingsFor({ minVersion: 'TLSv1.2' }).settings).verdict).toBe('trusted')
+    expect(worstOf(judge(facts, settingsFor({ minVersion: 'TLSv1.2' }).settings))).toBe('trusted')
     const strict = judge(facts, settingsFor({}).settings)
-    expect(strict.verdict).toBe('downgraded')
+    expect(worstOf(strict)).toBe('downgraded')
     expect(strict.reasons).toEqual(['it negotiated TLSv1.2, and TLSv1.3 is the least allowed'])
   })
 
   test('a classic group is refused where post-quantum is required', async () => {
-    const { facts, verdict } = await verdictOn({ postQuantum: 'off' })
-    expect([facts.group, verdict]).toEqual(['X25519', 'trusted'])
-    expect(judge(facts, settingsFor({ postQuantum: 'require' }).settings).verdict).toBe('group-refused')
+    const { facts, worst } = await verdictOn({ postQuantum: 'off' })
+    expect([facts.group, worst]).toEqual(['X25519', 'trusted'])
+    expect(worstOf(judge(facts, settingsFor({ postQuantum: 'require' }).settings))).toBe('group-refused')
   })
 
   test('prefer and require agree on a hybrid group', async () => {
     for (const postQuantum of ['prefer', 'require'] as const) {
-      const { facts, verdict } = await verdictOn({ postQuantum })
-      expect([facts.group, verdict]).toEqual(['X25519MLKEM768', 'trusted'])
+      const { facts, worst } = await verdictOn({ postQuantum })
+      expect([facts.group, worst]).toEqual(['X25519MLKEM768', 'trusted'])
     }
   })
 })
@@ -283,16 +290,16 @@ suite('resumption', () => {
       expect(facts.served).toEqual([])
 
       const verdict = judge(facts, use.settings)
-      expect(verdict.verdict).toBe('trusted')
+      expect(worstOf(verdict)).toBe('trusted')
       expect(verdict.path).toEqual(earlier.path)
-      expect(judge({ ...facts, earlier: verdict }, use.settings).verdict).toBe('trusted')
+      expect(worstOf(judge({ ...facts, earlier: verdict }, use.settings))).toBe('trusted')
 
       const changed = trustSettings({ ...use.settings, pins: [pin(other.ca)] })
-      expect(judge(facts, changed).verdict).toBe('untrusted-chain')
-      expect(judge({ ...facts, earlier: undefined }, use.settings).verdict).toBe('untrusted-chain')
-      expect(judge({ ...facts, earlier: { ...earlier } }, use.settings).verdict).toBe('untrusted-chain')
-      expect(judge({ ...facts, name: '127.0.0.1' }, use.settings).verdict).toBe('untrusted-chain')
-      expect(judge({ ...facts, at: Date.now() + 20 * DAY }, use.settings).verdict).toBe('expired')
+      expect(worstOf(judge(facts, changed))).toBe('untrusted-chain')
+      expect(worstOf(judge({ ...facts, earlier: undefined }, use.settings))).toBe('untrusted-chain')
+      expect(worstOf(judge({ ...facts, earlier: { ...earlier } }, use.settings))).toBe('untrusted-chain')
+      expect(worstOf(judge({ ...facts, name: '127.0.0.1' }, use.settings))).toBe('untrusted-chain')
+      expect(worstOf(judge({ ...facts, at: Date.now() + 20 * DAY }, use.settings))).toBe('expired')
     }
   })
 
@@ -302,12 +309,12 @@ suite('resumption', () => {
     const name = 'broker.ward.example'
     const full = await shakeHands(broker.port, context, { name })
     const earlier = judge(full.facts, settings)
-    expect(earlier.verdict).toBe('pin-mismatch')
+    expect(worstOf(earlier)).toBe('pin-mismatch')
     const session = full.session
     if (session === undefined) throw new Error('no ticket came')
     const { facts } = await shakeHands(broker.port, context, { name, session, earlier })
     expect(facts.resumed).toBe(true)
-    expect(judge(facts, settings).verdict).toBe('untrusted-chain')
+    expect(worstOf(judge(facts, settings))).toBe('untrusted-chain')
   })
 })
 
@@ -324,5 +331,55 @@ test('facts that claim authorization without any certificate are not believed', 
     resumed: false,
     earlier: undefined,
   }
-  expect(judge(facts, settingsFor({}).settings).verdict).toBe('untrusted-chain')
+  expect(worstOf(judge(facts, settingsFor({}).settings))).toBe('untrusted-chain')
+})
+
+suite('what it means', () => {
+  const name = 'broker.ward.example'
+
+  test('a new key by a CA of our own, for the right name, is likely a rotation', async () => {
+    const { verdict, causes, hint } = await verdictOn({ pins: [pin(other.ca)] })
+    expect({ verdict, causes }).toEqual({ verdict: 'likely-rotation', causes: ['pin-mismatch'] })
+    expect(hint).toMatch(/^the key is new, issuer and name are the broker's: /)
+  })
+
+  test('a new key by another issuer than that of the last trusted certificate is likely a man in the middle', async () => {
+    const use = settingsFor({ ca: [pki.ca.cert, other.ca.cert], pins: [pin(genuine)] })
+    await using broker = await startTls({ cert: genuine.chain, key: genuine.key })
+    const { facts } = await shakeHands(broker.port, use.context, { name })
+    expect(judge(facts, use.settings).verdict).toBe('trusted')
+    const [renewed, elsewhere] = await Promise.all([
+      pki.issue({ ca: middle, names: [name] }),
+      other.issue({ names: [name] }),
+    ])
+    for (const [served, expected] of [
+      [renewed, 'likely-rotation'],
+      [elsewhere, 'likely-mitm'],
+    ] as const) {
+      await using next = await startTls({ cert: served.chain, key: served.key })
+      const seen = await shakeHands(next.port, use.context, { name })
+      const { verdict, causes } = judge(seen.facts, use.settings)
+      expect({ verdict, causes }).toEqual({ verdict: expected, causes: ['pin-mismatch'] })
+    }
+  })
+
+  test('the genuine certificate beside one of their own is likely a man in the middle', async () => {
+    const stolen = await pki.issue({ names: [name] })
+    const { verdict, causes } = await verdictOn({
+      served: stolen.chain + genuine.chain,
+      key: stolen.key,
+      pins: [pin(genuine)],
+    })
+    expect({ verdict, causes }).toEqual({ verdict: 'likely-mitm', causes: ['copied-certificate'] })
+  })
+
+  test('a wrong name on a new key is no rotation', async () => {
+    const { verdict } = await verdictOn({ name: 'elsewhere.example', pins: [pin(other.ca)] })
+    expect(verdict).toBe('likely-mitm')
+  })
+
+  test('a key exchange that is too weak, or a version too old, is a downgrade', async () => {
+    const { facts } = await verdictOn({ postQuantum: 'off' })
+    expect(judge(facts, settingsFor({ postQuantum: 'require' }).settings).verdict).toBe('downgraded')
+  })
 })

@@ -1,0 +1,72 @@
+// From what is wrong with a handshake to what it most likely means, and what an administrator does next.
+import type { Cause, VerdictKind } from './verdict.ts'
+
+/** What is known of the chain beside its faults. */
+export interface Lineage {
+  /**
+   * Whether the certificate comes from where this broker's always came: the issuer of the last one that was trusted or,
+   * where none was yet, a CA of the administrator's own.
+   */
+  readonly sameIssuer: boolean
+}
+
+/** The verdict that a set of causes amounts to: the gravest reading that one of them forces. */
+export function classify(causes: readonly Cause[], lineage: Lineage): VerdictKind {
+  const kinds = new Set(causes.map((cause) => meaningOf(cause, lineage)))
+  return ORDER.find((kind) => kinds.has(kind)) ?? 'trusted'
+}
+
+/** What an administrator does next. */
+export function nextStep(verdict: Exclude<VerdictKind, 'trusted'>, worst: Cause): string {
+  return verdict === 'likely-rotation' ? ROTATION : HINTS[worst]
+}
+
+const ORDER = [
+  'likely-mitm',
+  'downgraded',
+  'likely-rotation',
+  'weak-key',
+  'expired',
+  'not-yet-valid',
+] as const satisfies readonly VerdictKind[]
+
+function meaningOf(cause: Cause, { sameIssuer }: Lineage): VerdictKind {
+  switch (cause) {
+    case 'untrusted-chain':
+    case 'self-signed':
+    case 'name-mismatch':
+    case 'copied-certificate':
+      return 'likely-mitm'
+    case 'pin-mismatch':
+      // A new key that the same issuer certified for the same name: what a renewal looks like.
+      return sameIssuer ? 'likely-rotation' : 'likely-mitm'
+    case 'downgraded':
+    case 'group-refused':
+      return 'downgraded'
+    default:
+      return cause
+  }
+}
+
+const ROTATION =
+  "the key is new, issuer and name are the broker's: ask its administrator by another channel whether it was changed, compare the served pins, and paste them into upstreams.NAME.tls.pins; if nobody changed it, its issuer was deceived and this is a man in the middle"
+
+const HINTS: Readonly<Record<Cause, string>> = {
+  'untrusted-chain':
+    "set upstreams.NAME.tls.ca to the CA that issued the broker's certificate; if it is set, somebody else may be answering in the broker's place",
+  'self-signed':
+    'if the broker really uses this certificate, put it into the file named by upstreams.NAME.tls.ca; otherwise somebody else is answering',
+  'name-mismatch':
+    'use the name the certificate was issued for in servers, or set upstreams.NAME.tls.serverName; if both are right, somebody else is answering',
+  'copied-certificate':
+    "somebody shows the broker's public certificate without having its key: look for what answers at the broker's address",
+  'pin-mismatch':
+    "the key is none of the pinned ones, and its issuer is not the one this broker's certificates came from: treat it as a man in the middle until the broker's administrator confirms the served pins by another channel",
+  'weak-key': "have the broker's certificate issued anew with RSA 2048 or P-256",
+  downgraded:
+    'bring the broker to TLS 1.3, or allow less with upstreams.NAME.tls.minVersion; if it spoke TLS 1.3 before, somebody in between may be holding it down',
+  'group-refused':
+    'bring the broker to OpenSSL 3.5 or later, or set upstreams.NAME.tls.postQuantum to prefer',
+  expired: "renew the broker's certificate; keep its key and the pins stay as they are",
+  'not-yet-valid': 'check the clocks of this machine and of the machine that issued the certificate',
+}
