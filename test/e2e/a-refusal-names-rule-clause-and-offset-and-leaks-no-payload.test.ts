@@ -3,21 +3,18 @@
 import { describe, expect, test } from 'vitest'
 import type { Visit } from '../help/broker.ts'
 import { Device } from '../help/device.ts'
-import {
-  block,
-  field,
-  packet,
-  publishPacket,
-  subscribePacket,
-  uint16,
-  type Level,
-} from '../help/packets.ts'
+import { block, field, packet, publishPacket, subscribePacket, uint16, type Level } from '../help/packets.ts'
 import type { Line } from '../help/proxy.ts'
 import { setStage, type Stage } from '../help/stage.ts'
 import { eventually } from '../help/wait.ts'
 
 /** What must never be written down: what a device says, where, and by which name and password it may. */
-const secrets = { payload: 'asystole-4711', topic: 'ward/bed-4712', username: 'nurse-4713', password: 'pw-4714' }
+const secrets = {
+  payload: 'asystole-4711',
+  topic: 'ward/bed-4712',
+  username: 'nurse-4713',
+  password: 'pw-4714',
+}
 const payload = Buffer.from(secrets.payload)
 
 interface Malformed {
@@ -75,7 +72,15 @@ const malformed: readonly Malformed[] = [
     offset: { 4: 4, 5: 5 },
     clause: { 4: 'MQTT-3.8.4-5', 5: 'MQTT-3.8.4-6' },
     told: 0x80,
-    bytes: (version) => packet(0x90, uint16(1), version === 5 ? block() : '', 0, 0, payload.map(() => 0)),
+    bytes: (version) =>
+      packet(
+        0x90,
+        uint16(1),
+        version === 5 ? block() : '',
+        0,
+        0,
+        payload.map(() => 0),
+      ),
   },
   {
     rule: 'reserved-flags',
@@ -83,8 +88,7 @@ const malformed: readonly Malformed[] = [
     offset: { 4: 0, 5: 0 },
     clause: { 4: 'MQTT-2.2.2-2', 5: 'MQTT-2.1.3-1' },
     told: 0x81,
-    bytes: (version) =>
-      packet(0x80, uint16(9), version === 5 ? block() : '', field(secrets.topic), 0),
+    bytes: (version) => packet(0x80, uint16(9), version === 5 ? block() : '', field(secrets.topic), 0),
   },
   {
     rule: 'wrong-direction',

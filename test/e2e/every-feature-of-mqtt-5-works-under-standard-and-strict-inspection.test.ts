@@ -18,23 +18,26 @@ describeWith(mosquittoTools, 'MQTT 5.0 through Pulseward', () => {
     await ways[Symbol.asyncDispose]()
   })
 
-  test.each([1, 2, 3, 4, 5])('a receive maximum of %d, and 200 messages both ways', async (receiveMaximum) => {
-    const scenario = async (way: Way): Promise<readonly (readonly Message[])[]> => {
-      await using one = await join(way, 'one', { properties: { receiveMaximum } })
-      await using other = await join(way, 'other', { properties: { receiveMaximum: 1 } })
-      await one.client.subscribeAsync(`${way.run}/down`, { qos: 1 })
-      await other.client.subscribeAsync(`${way.run}/up`, { qos: 2 })
-      await Promise.all([
-        publishAll(one, 200, (n) => [`${way.run}/up`, `${n}`, 2]),
-        publishAll(other, 200, (n) => [`${way.run}/down`, `${n}`, 1]),
-      ])
-      return [await one.received(200), await other.received(200)]
-    }
-    const presets = receiveMaximum === 1 ? (['standard', 'strict'] as const) : (['standard'] as const)
-    const seen = await ways.agreeOn(scenario, presets)
-    const numbers = Array.from({ length: 200 }, (_, n) => `${n}`)
-    expect(seen.map((messages) => messages.map(({ payload }) => payload))).toEqual([numbers, numbers])
-  })
+  test.each([1, 2, 3, 4, 5])(
+    'a receive maximum of %d, and 200 messages both ways',
+    async (receiveMaximum) => {
+      const scenario = async (way: Way): Promise<readonly (readonly Message[])[]> => {
+        await using one = await join(way, 'one', { properties: { receiveMaximum } })
+        await using other = await join(way, 'other', { properties: { receiveMaximum: 1 } })
+        await one.client.subscribeAsync(`${way.run}/down`, { qos: 1 })
+        await other.client.subscribeAsync(`${way.run}/up`, { qos: 2 })
+        await Promise.all([
+          publishAll(one, 200, (n) => [`${way.run}/up`, `${n}`, 2]),
+          publishAll(other, 200, (n) => [`${way.run}/down`, `${n}`, 1]),
+        ])
+        return [await one.received(200), await other.received(200)]
+      }
+      const presets = receiveMaximum === 1 ? (['standard', 'strict'] as const) : (['standard'] as const)
+      const seen = await ways.agreeOn(scenario, presets)
+      const numbers = Array.from({ length: 200 }, (_, n) => `${n}`)
+      expect(seen.map((messages) => messages.map(({ payload }) => payload))).toEqual([numbers, numbers])
+    },
+  )
 
   test.each(['autoAssignTopicAlias', 'autoUseTopicAlias'] as const)(
     '%s: more topics than aliases, each of them in turn',

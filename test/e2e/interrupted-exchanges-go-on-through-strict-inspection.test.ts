@@ -124,12 +124,7 @@ async function exchange(way: Way, { level, publishes, qos, at, clean }: Exchange
 }
 
 /** A client that comes back by itself, to its session unless that is clean. */
-async function returningClient(
-  port: number,
-  { run }: Way,
-  level: Level,
-  clean: boolean,
-): Promise<JsClient> {
+async function returningClient(port: number, { run }: Way, level: Level, clean: boolean): Promise<JsClient> {
   return await JsClient.join(port, level, {
     clientId: `${run}-broken`,
     clean,
@@ -190,7 +185,7 @@ class Wire implements AsyncDisposable {
         }
         if (name === at.from && packet.cmd === at.type && ++this.#seen === at.nth) isBroken = true
       })
-      from.on('data', (chunk) => {
+      from.on('data', (chunk: Buffer) => {
         parser.parse(chunk)
         if (!isBroken) to.write(chunk)
         else for (const end of Object.values(ends)) end.destroy()

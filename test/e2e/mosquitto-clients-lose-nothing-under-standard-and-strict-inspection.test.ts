@@ -31,7 +31,8 @@ describeWith([...mosquittoTools, 'mosquitto_rr'], 'mosquitto clients through Pul
           ([0, 1, 2] as const).map((qos) => listen(`sub-${qos}`, { topic: `${way.run}/#`, qos, count: 3 })),
         )
         for (const one of listeners) stack.use(one)
-        for (const qos of [0, 1, 2] as const) await send({ topic: `${way.run}/${qos}`, qos, message: `${qos}` })
+        for (const qos of [0, 1, 2] as const)
+          await send({ topic: `${way.run}/${qos}`, qos, message: `${qos}` })
         return await Promise.all(listeners.map(linesOf))
       })
       expect(seen.map((lines) => lines.length)).toEqual([3, 3, 3])
@@ -68,8 +69,10 @@ describeWith([...mosquittoTools, 'mosquitto_rr'], 'mosquitto clients through Pul
         const [will, kept] = [`${way.run}/will`, `${way.run}/kept`]
         const more = ['--will-topic', will, '--will-payload', 'asystole', '--will-qos', '2', '--will-retain']
         const properties = [
-          ...['-x', '60', '-D', 'will', 'will-delay-interval', '1', '-D', 'will', 'content-type', 'text'],
-          ...['-D', 'will', 'user-property', 'bed', '12', '-D', 'will', 'message-expiry-interval', '600'],
+          '-x',
+          '60',
+          ...have('will', 'will-delay-interval 1', 'content-type text', 'user-property bed 12'),
+          ...have('will', 'message-expiry-interval 600'),
         ]
         await using heir = await listen('heir', { topic: will, qos: 2, count: 1 })
         await using dying = await listen('dying', {
@@ -107,7 +110,14 @@ describeWith([...mosquittoTools, 'mosquitto_rr'], 'mosquitto clients through Pul
       const seen = await ways.agreeOn(async (way) => {
         const id = `${way.run}-large`
         const topic = `${way.run}/large`
-        await using listener = subscribe({ port: way.port, version, topic, qos: 2, count: 1, more: ['-i', id] })
+        await using listener = subscribe({
+          port: way.port,
+          version,
+          topic,
+          qos: 2,
+          count: 1,
+          more: ['-i', id],
+        })
         await ways.subscribed(id)
         await publish({ port: way.port, version, topic, qos: 2, message }).succeeds()
         return createHash('sha256')
@@ -123,19 +133,19 @@ describeWith([...mosquittoTools, 'mosquitto_rr'], 'mosquitto clients through Pul
       const { listen } = clientsOf(ways, way, '5')
       const topic = `${way.run}/properties`
       const subscribing = [
-        ...['-D', 'subscribe', 'subscription-identifier', '7', '-D', 'subscribe', 'user-property', 'a', 'b'],
-        ...['-D', 'connect', 'receive-maximum', '1', '-D', 'connect', 'topic-alias-maximum', '5'],
-        ...['-D', 'connect', 'maximum-packet-size', '4096', '-D', 'connect', 'request-problem-information', '0'],
-        ...['-D', 'connect', 'request-response-information', '1', '-D', 'connect', 'user-property', 'c', 'd'],
-        ...['-D', 'disconnect', 'session-expiry-interval', '5', '-x', '60'],
+        ...have('subscribe', 'subscription-identifier 7', 'user-property a b'),
+        ...have('connect', 'receive-maximum 1', 'topic-alias-maximum 5', 'maximum-packet-size 4096'),
+        ...have('connect', 'request-problem-information 0', 'request-response-information 1'),
+        ...have('connect', 'user-property c d', 'session-expiry-interval 60'),
+        ...have('disconnect', 'session-expiry-interval 5'),
       ]
       await using listener = await listen('sub', { topic, qos: 2, count: 5, more: subscribing })
       const publishing = [
-        ...['-D', 'publish', 'topic-alias', '3', '-D', 'publish', 'content-type', 'text/plain'],
-        ...['-D', 'publish', 'response-topic', `${way.run}/answers`, '-D', 'publish', 'user-property', 'e', 'f'],
-        ...['-D', 'publish', 'correlation-data', '12ab', '-D', 'publish', 'user-property', 'e', 'g'],
-        ...['-D', 'publish', 'payload-format-indicator', '1', '-D', 'disconnect', 'user-property', 'h', 'i'],
-        ...['-D', 'publish', 'message-expiry-interval', '3600', '--repeat', '5', '-m', 'Ωμέγα', '-q', '2'],
+        ...have('publish', 'topic-alias 3', 'content-type text/plain', 'payload-format-indicator 1'),
+        ...have('publish', `response-topic ${way.run}/answers`, 'correlation-data 12ab'),
+        ...have('publish', 'user-property e f', 'user-property e g', 'message-expiry-interval 3600'),
+        ...have('disconnect', 'user-property h i'),
+        ...'--repeat 5 -m Ωμέγα -q 2'.split(' '),
       ]
       const args = argumentsFor(way, '5', ['-t', topic, ...publishing])
       await using publisher = new Child(tool('mosquitto_pub'), args)
@@ -172,7 +182,7 @@ describeWith([...mosquittoTools, 'mosquitto_rr'], 'mosquitto clients through Pul
         responder.client.publish(responseTopic, `answer to ${String(payload)}`, { qos: 1, ...echoed })
       })
       await responder.client.subscribeAsync(ask, { qos: 1 })
-      const data = version === '5' ? ['-D', 'publish', 'correlation-data', '42'] : []
+      const data = version === '5' ? have('publish', 'correlation-data 42') : []
       const asking = ['-t', ask, '-e', answers, '-m', 'how fast?', '-q', '1', '-v', ...data]
       await using asker = new Child(tool('mosquitto_rr'), argumentsFor(way, version, asking))
       return (await asker.succeeds()).toString()
@@ -214,6 +224,11 @@ function clientsOf(ways: Ways, { port, run }: Way, version: Version): Clients {
 
 function argumentsFor({ port }: Way, version: Version, args: readonly string[]): string[] {
   return ['-h', '127.0.0.1', '-p', String(port), '-V', `mqttv${version}`, ...args]
+}
+
+/** Properties of a packet, each as its name and values. */
+function have(command: string, ...properties: readonly string[]): string[] {
+  return properties.flatMap((property) => ['-D', command, ...property.split(' ')])
 }
 
 async function linesOf(listener: Child): Promise<string[]> {

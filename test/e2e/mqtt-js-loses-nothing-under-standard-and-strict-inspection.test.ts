@@ -25,28 +25,33 @@ describeWith(mosquittoTools, 'MQTT.js through Pulseward', () => {
   }
 
   describe.each([3, 4, 5] as const)('level %d', (level) => {
-    test.each([1, 2] as const)('a burst of 200 messages at QoS %d, in both directions at once', async (qos) => {
-      const seen = await ways.agreeOn(async (way) => {
-        const join = clientsOf(way, level)
-        await using one = await join('one')
-        await using other = await join('other')
-        await one.client.subscribeAsync(`${way.run}/down/+`, { qos })
-        await other.client.subscribeAsync(`${way.run}/up/+`, { qos })
-        const send = (client: JsClient, to: string): Promise<unknown>[] =>
-          Array.from({ length: 200 }, (_, n) =>
-            client.client.publishAsync(`${way.run}/${to}/${n % 7}`, `${n}`, { qos }),
+    test.each([1, 2] as const)(
+      'a burst of 200 messages at QoS %d, in both directions at once',
+      async (qos) => {
+        const seen = await ways.agreeOn(async (way) => {
+          const join = clientsOf(way, level)
+          await using one = await join('one')
+          await using other = await join('other')
+          await one.client.subscribeAsync(`${way.run}/down/+`, { qos })
+          await other.client.subscribeAsync(`${way.run}/up/+`, { qos })
+          const send = (client: JsClient, to: string): Promise<unknown>[] =>
+            Array.from({ length: 200 }, (_, n) =>
+              client.client.publishAsync(`${way.run}/${to}/${n % 7}`, `${n}`, { qos }),
+            )
+          await Promise.all([...send(one, 'up'), ...send(other, 'down')])
+          return [byTopic(await one.received(200)), byTopic(await other.received(200))]
+        })
+        for (const topics of seen) {
+          expect(
+            Object.values(topics).map((messages) => messages.map(({ payload }) => Number(payload))),
+          ).toEqual(
+            Array.from({ length: 7 }, (_, k) =>
+              Array.from({ length: 200 }, (__, n) => n).filter((n) => n % 7 === k),
+            ),
           )
-        await Promise.all([...send(one, 'up'), ...send(other, 'down')])
-        return [byTopic(await one.received(200)), byTopic(await other.received(200))]
-      })
-      for (const topics of seen) {
-        expect(Object.values(topics).map((messages) => messages.map(({ payload }) => Number(payload)))).toEqual(
-          Array.from({ length: 7 }, (_, k) =>
-            Array.from({ length: 200 }, (__, n) => n).filter((n) => n % 7 === k),
-          ),
-        )
-      }
-    })
+        }
+      },
+    )
 
     test('a will, and no will of who leaves in good order', async () => {
       const seen = await ways.agreeOn(async (way) => {

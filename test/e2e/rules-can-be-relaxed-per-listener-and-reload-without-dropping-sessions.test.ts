@@ -46,7 +46,9 @@ test('off: the packet goes on, and nobody is told', async () => {
   const { proxy } = stage
   await using device = await Device.join(proxy.port, { version: 4, clientId: 'old' })
   await expectPassage(stage, device, 'old', wild(4))
-  expect((await proxy.metrics()).series('pulseward_rule_hits_total').filter(({ value }) => value > 0)).toEqual([])
+  expect(
+    (await proxy.metrics()).series('pulseward_rule_hits_total').filter(({ value }) => value > 0),
+  ).toEqual([])
   expect(proxy.output).not.toContain(id)
 })
 
@@ -103,7 +105,12 @@ test('a reload changes what new sessions may do, and ends none', async () => {
   await expectRefusal(proxy, 'last')
   // A session keeps what was in force when it began.
   await expectPassage(stage, relaxed, 'relaxed', wild(5))
-  await expectPassage(stage, before, 'before', publishPacket({ version: 5, topic: 'ward/x', payload: 'fine' }))
+  await expectPassage(
+    stage,
+    before,
+    'before',
+    publishPacket({ version: 5, topic: 'ward/x', payload: 'fine' }),
+  )
   expect([before.ended, relaxed.ended]).toEqual([false, false])
   await before.send(wild(5))
   expect((await before.everything()).subarray(-4).toString('hex')).toBe('e0029000')
@@ -143,7 +150,12 @@ function twoListeners(name: string): NonNullable<WardOptions['more']> {
 }
 
 /** The broker receives these bytes of a session, as they are. */
-async function expectPassage({ broker }: Stage, device: Device, clientId: string, sent: Buffer): Promise<void> {
+async function expectPassage(
+  { broker }: Stage,
+  device: Device,
+  clientId: string,
+  sent: Buffer,
+): Promise<void> {
   const visit = await broker.visitOf(clientId)
   const { length } = visit.received
   await device.send(sent)
