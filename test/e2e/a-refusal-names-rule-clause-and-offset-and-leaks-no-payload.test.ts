@@ -191,6 +191,8 @@ async function checkOne(stage: Stage, version: 4 | 5, one: Malformed): Promise<v
     } satisfies Partial<Line>,
   ])
   expect(refused['detail']).toContain(`(${one.clause[version]}, byte ${one.offset[version]} of the packet)`)
+  // It has read why; without its end the proxy would give it time to.
+  device.end()
   const closed = await proxy.line('session closed', { clientId })
   expect(closed['reason']).toBe(one.rule)
   await eventually('the metric of the rule', async () => {
