@@ -2,11 +2,15 @@
 
 /** Longer words are not compared: the work grows with the square of the length. */
 const LONGEST = 64
+/** More words than that on a line help nobody. */
+const MOST_NAMED = 32
 
 /** A hint naming the word that was meant, or the words there are to choose from. */
 export function suggest(word: string, known: readonly string[]): string {
   const meant = nearest(word, known)
-  return meant === undefined ? `known here: ${known.join(', ')}` : `did you mean '${meant}'?`
+  if (meant !== undefined) return `did you mean '${meant}'?`
+  if (known.length <= MOST_NAMED) return `known here: ${known.join(', ')}`
+  return `none of the ${known.length} names known here looks like it; docs/proxy-yaml.md has them all`
 }
 
 function nearest(word: string, known: readonly string[]): string | undefined {

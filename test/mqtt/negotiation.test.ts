@@ -29,11 +29,12 @@ interface Opening extends Partial<ConnectShape> {
   readonly sessionPresent?: boolean
 }
 
-/** What `strict` says, without the rules that have nothing to do with what was agreed. */
+/** What `strict` says, with the receive maximum enforced and without what has nothing to do with what was agreed. */
 function strictly(opening: Opening, ...steps: readonly Step[]): string {
   const { connack = bytes(), code = 0, sessionPresent = false, version = 5, ...connect } = opening
   const off = ['delivery-unasked', 'credentials-missing'] as const
-  const rules = Object.fromEntries(off.map((id) => [id, 'off' as const]))
+  const quiet = Object.fromEntries(off.map((id) => [id, 'off' as const]))
+  const rules = { ...quiet, 'receive-maximum': 'enforce' as const }
   const answer = connackPacket(version, code, { sessionPresent, properties: connack })
   const all = [up(connectPacket({ version, ...connect })), down(answer), ...steps]
   return judge(all, { limits: frames, book: rulebook({ frames, preset: 'strict', rules }) }).verdict
