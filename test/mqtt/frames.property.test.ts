@@ -20,7 +20,13 @@ const tight: FrameLimits = { connect: 150, control: 40, publish: 120 }
 /** Standard modes with room for what the generators make. */
 const spacious = rulebook({ frames: roomy, limits: { propertyBytes: 4096 } })
 /** What a valid session may be reported for: that it is unusual, or that its topics match no filter of its own. */
-const suspicions = new Set(['dollar-topic', 'dollar-filter', 'identity-wildcard', 'delivery-unasked', 'delivery-by-wildcard'])
+const suspicions = new Set([
+  'dollar-topic',
+  'dollar-filter',
+  'identity-wildcard',
+  'delivery-unasked',
+  'delivery-by-wildcard',
+])
 
 const cut = fc
   .array(fc.integer({ min: 1, max: 24 }), { minLength: 1, maxLength: 8 })
