@@ -1,18 +1,13 @@
 // From what is wrong with a handshake to what it most likely means, and what an administrator does next.
 import type { Cause, VerdictKind } from './verdict.ts'
 
-/** What is known of the chain beside its faults. */
-export interface Lineage {
-  /**
-   * Whether the certificate comes from where this broker's always came: the issuer of the last one that was trusted or,
-   * where none was yet, a CA of the administrator's own.
-   */
-  readonly sameIssuer: boolean
-}
-
-/** The verdict that a set of causes amounts to: the gravest reading that one of them forces. */
-export function classify(causes: readonly Cause[], lineage: Lineage): VerdictKind {
-  const kinds = new Set(causes.map((cause) => meaningOf(cause, lineage)))
+/**
+ * The verdict that a set of causes amounts to: the gravest reading that one of them forces. `isSameIssuer`: whether the
+ * certificate comes from where this broker's always came, the issuer of the last one that was trusted or, where none
+ * was yet, a CA of the administrator's own; asked only where it matters, for it costs as much as a handshake's rest.
+ */
+export function classify(causes: readonly Cause[], isSameIssuer: () => boolean): VerdictKind {
+  const kinds = new Set(causes.map((cause) => meaningOf(cause, isSameIssuer)))
   return ORDER.find((kind) => kinds.has(kind)) ?? 'trusted'
 }
 
@@ -30,7 +25,7 @@ const ORDER = [
   'not-yet-valid',
 ] as const satisfies readonly VerdictKind[]
 
-function meaningOf(cause: Cause, { sameIssuer }: Lineage): VerdictKind {
+function meaningOf(cause: Cause, isSameIssuer: () => boolean): VerdictKind {
   switch (cause) {
     case 'untrusted-chain':
     case 'self-signed':
@@ -39,7 +34,7 @@ function meaningOf(cause: Cause, { sameIssuer }: Lineage): VerdictKind {
       return 'likely-mitm'
     case 'pin-mismatch':
       // A new key that the same issuer certified for the same name: what a renewal looks like.
-      return sameIssuer ? 'likely-rotation' : 'likely-mitm'
+      return isSameIssuer() ? 'likely-rotation' : 'likely-mitm'
     case 'downgraded':
     case 'group-refused':
       return 'downgraded'

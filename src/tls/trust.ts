@@ -41,7 +41,7 @@ export function judge(facts: HandshakeFacts, settings: TrustSettings): Verdict {
   ]
   const sorted = all.toSorted((a, b) => CAUSES.indexOf(a.cause) - CAUSES.indexOf(b.cause))
   const causes = [...new Set(sorted.map(({ cause }) => cause))]
-  const kind = classify(causes, { sameIssuer: isSameIssuer(facts.name, identity.path, settings) })
+  const kind = classify(causes, () => isSameIssuer(facts.name, identity.path, settings))
   const [worst] = causes
   const verdict: Verdict = {
     verdict: kind,
