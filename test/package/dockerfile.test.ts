@@ -39,7 +39,8 @@ describe('the Dockerfile', () => {
     expect(only('HEALTHCHECK')).toMatch(/\/healthz/)
     expect(only('HEALTHCHECK')).not.toMatch(/curl|wget/)
     // In the exec form, so that SIGTERM reaches Node and not a shell.
-    const entry = ['node', '--initial-old-space-size=64', '/opt/pulseward/dist/main.js']
+    const heap = ['--initial-old-space-size=64', '--max-semi-space-size=4']
+    const entry = ['node', ...heap, '/opt/pulseward/dist/main.js']
     expect(JSON.parse(only('ENTRYPOINT'))).toEqual(entry)
     expect(JSON.parse(only('CMD'))).toEqual(['run', '--config', '/etc/pulseward/proxy.yaml'])
   })
@@ -131,7 +132,7 @@ describe('its steps, taken here', () => {
       'final/etc/pulseward/proxy.yaml',
       text.replace('0.0.0.0:1883', '127.0.0.1:0').replace('0.0.0.0:9464', `127.0.0.1:${port}`),
     )
-    const [, , main = '', ...rest] = [
+    const [, , , main = '', ...rest] = [
       ...JSON.parse(only('ENTRYPOINT')),
       ...JSON.parse(only('CMD')),
     ] as string[]
