@@ -149,7 +149,7 @@ describe('a broken rule', () => {
     expect(set.said).toMatchObject([
       {
         level: 'info',
-        kind: 'pingresp-unasked',
+        kind: 'forward pingresp-unasked',
         fields: {
           listener: 'ward',
           clientId: 'pump-7',
@@ -163,7 +163,7 @@ describe('a broken rule', () => {
       },
       {
         level: 'info',
-        kind: 'dollar-topic',
+        kind: 'forward dollar-topic',
         fields: { evidence: { rule: 'dollar-topic', offset: 2, direction: 'up' } },
         message: rules.dollarTopic.explanation,
       },
