@@ -56,7 +56,7 @@ interface Found {
  * @throws {PulsewardError} where a file named in proxy.yaml is not what it should be.
  */
 export async function checkLive({ config }: Loaded, lookup: Lookup): Promise<LiveReport> {
-  const accepted = await readAccepted(config.state, Date.now)
+  const accepted = await readAccepted(config.state)
   const plans = Object.entries(config.upstreams).map(([name, upstream]) =>
     compileUpstream(name, upstream, accepted.pins),
   )
