@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import { beforeAll, expect, test } from 'vitest'
 import { pin } from '../../src/cli/pin.ts'
 import { trust } from '../../src/cli/trust.ts'
+import { loadConfig } from '../../src/config/load.ts'
 import type { Identity } from '../../src/tls/mint.ts'
 import { pinOf, wholePinOf } from '../../src/tls/pins.ts'
 import { Folder } from '../help/folder.ts'
@@ -140,4 +141,21 @@ test('an upstream that is not there is an error with the ones that are', async (
     ['-c', 'proxy.yaml'],
   ])
     await expect(pin(['127.0.0.1:1', ...args], io)).rejects.toMatchObject({ code: 'upstream-unknown' })
+})
+
+test('what is printed to paste is accepted, also where there is no issuer to pin as a backup', async () => {
+  const own = await pki.issue({ selfSigned: true })
+  await using broker = await startTls({ cert: own.cert, key: own.key })
+  await using folder = await Folder.make({ 'own.pem': own.cert })
+  let out = ''
+  const io = { stdout: (text: string) => void (out += text), stderr: () => {}, env: {}, cwd: folder.path }
+  expect(await pin([`127.0.0.1:${broker.port}`, '--ca', 'own.pem'], io)).toBe(0)
+  const block = out.slice(out.indexOf('\nupstreams:\n')).replace('NAME:', 'hospital:')
+  const yaml = `listeners: [{ name: ward, bind: "127.0.0.1:0", upstream: hospital }]\n${block}`
+  await folder.write('proxy.yaml', yaml)
+  const { config } = loadConfig('proxy.yaml', {}, folder.path)
+  expect(config.upstreams['hospital']?.tls).toMatchObject({
+    singlePin: 'accept',
+    pins: [{ pin: pinned(own) }],
+  })
 })

@@ -59,7 +59,14 @@ export function upstreamPlan({
     servers: ports.map((port) => ({ host: '127.0.0.1', port })),
     serverName,
     context,
-    trust: trustSettings({ anchors: context.anchors, pins, pinMode, minVersion, postQuantum, weakCertificates }),
+    trust: trustSettings({
+      anchors: context.anchors,
+      pins,
+      pinMode,
+      minVersion,
+      postQuantum,
+      weakCertificates,
+    }),
     warnBefore,
     timeouts: { dial: 5000, handshake: 10_000, distrust: 60_000, ...timeouts },
   }
