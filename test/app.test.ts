@@ -231,7 +231,7 @@ describe('reloading', () => {
   test('breaks off the probe of an upstream whose trust changed, and takes a new interval without another', async () => {
     await using site = await Premises.prepare(pki)
     await using mute = await Mute.start()
-    const canary = (interval: string, tls = {}): object => ({
+    const canary = (interval: string, tls = {}): Record<string, unknown> => ({
       upstreams: {
         hospital: {
           servers: [bindTo(site.broker.port), bindTo(mute.port)].map((at) => `mqtts://${at}`),
