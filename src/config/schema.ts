@@ -204,7 +204,7 @@ export const configSchema = z.strictObject({
       repeat: duration({ min: '1s', max: '24d' })
         .prefault('1h')
         .describe('An incident lasts until it was not seen for so long: repeats only raise its count.'),
-      maxSize: size({ min: '64KiB', max: '16GiB' })
+      maxSize: size({ min: '64KiB', max: '1GiB' })
         .prefault('64MiB')
         .describe('Size of all evidence; beyond it the oldest incidents go, and their hashes stay.'),
       maxIncidents: count(1, 100_000)

@@ -13,7 +13,7 @@ export const RECORD = 'incident.json'
 export const SERVED = 'chain.pem'
 
 /** Chains and records are ours; a file beyond this is not, and would only fill the memory. */
-const longestChain = 256 * 1024 * 1024
+export const longestChain = 256 * 1024 * 1024
 const longestFile = 8 * 1024 * 1024
 /** So many are told; a store that is broken in more places is no better known for it. */
 const mostBreaks = 100

@@ -78,11 +78,15 @@ export class Evidence implements AsyncDisposable {
     const before = this.#settings
     this.#settings = settings
     const moved = before?.state !== settings.state
-    if (moved) this.#flushAll()
+    if (moved) {
+      this.#flushAll()
+      this.#ongoing.clear()
+    }
     this.#later(async () => {
       if (moved) {
         this.#store = undefined
-        this.#ongoing.clear()
+        // What was seen since belongs to the new store and has no id yet.
+        for (const [key, { id }] of this.#ongoing) if (id !== undefined) this.#ongoing.delete(key)
         this.#failedAt = -Infinity
       }
       await this.#rotate(await this.#opened(settings), settings)
@@ -147,7 +151,7 @@ export class Evidence implements AsyncDisposable {
       const store = await this.#opened(settings)
       // Seen before a restart, or before the store was opened anew: it goes on.
       const before = this.#ongoing.get(key)
-      if (before !== undefined && before !== fresh) {
+      if (before?.id !== undefined && before !== fresh) {
         before.count += fresh.count
         before.sessionsHeldBack += fresh.sessionsHeldBack
         before.applicationBytesSent += fresh.applicationBytesSent

@@ -4,12 +4,15 @@ import { dirname, join } from 'node:path'
 import { messageOf } from '../errors.ts'
 import { installDirectory, setAside, writePrivate } from '../tls/storage.ts'
 import type { Sighting } from '../tls/sighting.ts'
-import { audit, CHAIN, HEAD, headText, PENDING, RECORD, SERVED } from './audit.ts'
+import { audit, CHAIN, HEAD, headText, longestChain, PENDING, RECORD, SERVED } from './audit.ts'
 import type { Audit } from './audit.ts'
 import { GENESIS, lineText, sha256 } from './chain.ts'
 import type { Entry, Told } from './chain.ts'
 import { incidentOf, keyOf } from './incident.ts'
 import type { ConfigInForce, Software } from './incident.ts'
+
+/** Far more than an incident and all its repeats add to the chain. */
+const reserve = 1024 * 1024
 
 export interface Limits {
   /** Bytes of all files of the store. */
@@ -118,7 +121,7 @@ export class Store {
 
   /** Adds an incident and returns its id. After a failure the store has to be opened anew. */
   async add(sighting: Sighting, config: ConfigInForce, { maxSize }: Limits): Promise<string> {
-    if (this.#chainBytes > maxSize) throw new EvidenceFull()
+    if (this.#chainBytes > Math.min(maxSize, longestChain - reserve)) throw new EvidenceFull()
     if (this.#lines === 0) await writePrivate(join(this.#directory, HEAD), headText(0, GENESIS))
     const sequence = this.#incidents + 1
     const placing = { sequence, previous: this.#previous, software: this.#software, config }

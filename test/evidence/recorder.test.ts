@@ -320,6 +320,20 @@ describe('trouble', () => {
     expect(one.log.filter(({ level }) => level === 'error')).toEqual([])
   })
 
+  test('another state directory has another store, and the first is finished', async () => {
+    const folder = await Folder.make()
+    await using one = await bench({}, folder)
+    one.see()
+    one.see()
+    one.see()
+    one.adopt({ state: folder.at('elsewhere') })
+    one.see()
+    await one.restart()
+    const found = [await one.audit(), await audit(folder.at('elsewhere/evidence'))]
+    expect(found.map(({ breaks }) => breaks)).toEqual([[], []])
+    expect(found.flatMap(({ incidents }) => incidents.map(({ told }) => told.count))).toEqual([3, 1])
+  })
+
   test('a folder that an administrator archives while the proxy runs is begun anew', async () => {
     const folder = await Folder.make()
     await using one = await bench({}, folder)

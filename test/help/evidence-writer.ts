@@ -18,7 +18,7 @@ const evidence = new Evidence({
   log: (_level, _kind, fields, message) =>
     void process.stdout.write(`${JSON.stringify({ message, ...fields })}\n`),
 })
-evidence.adopt({ state, repeat: 3_600_000, maxSize: 40_000, maxIncidents: 12 })
+evidence.adopt({ state, repeat: 3_600_000, maxSize: 4 << 20, maxIncidents: 12 })
 for (let number = Number(first); ; number += 1) {
   // Each twice, so that repeats are written too.
   for (let time = 0; time < 2; time += 1) {
