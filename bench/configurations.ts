@@ -32,6 +32,7 @@ upstreams:
       minVersion: TLSv1.3
       ca: ['${pki.ca}']
       pins: ['${pki.pin}']
+      singlePin: accept
       serverName: ${BROKER_NAME}
 metrics: { bind: '${LOOPBACK}:0' }
 state: '${join(folder, 'state')}'

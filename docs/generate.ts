@@ -6,11 +6,14 @@ import { renderJsonSchema, renderReference } from '../src/config/reference.ts'
 import { patches } from '../src/mqtt/patches.ts'
 import { allRules } from '../src/mqtt/rules.ts'
 import { renderMetricsReference } from '../src/observe/reference.ts'
+import { cases } from '../test/tls/cases.ts'
+import { renderCertificates } from './certificates.ts'
 import { renderMap, type MappedFile } from './map.ts'
 import { renderPatches } from './patches.ts'
 import { renderRulesReference } from './rules.ts'
 
 const files = {
+  'certificates.md': renderCertificates(cases),
   'map.md': renderMap(await mappedFiles()),
   'metrics.md': renderMetricsReference(),
   'proxy-yaml.md': renderReference(),

@@ -10,17 +10,24 @@ import { compile, type Snapshot, type UpstreamPlan } from './config/snapshot.ts'
 import { watchConfig, type ConfigWatch } from './config/watch.ts'
 import { EmbeddedBroker } from './embedded.ts'
 import { messageOf, PulsewardError } from './errors.ts'
+import { inventory } from './inventory.ts'
+import { Evidence } from './evidence/recorder.ts'
 import { hostPort } from './net/address.ts'
+import type { Lookup } from './net/resolve.ts'
 import { LineLimiter } from './observe/limit.ts'
 import { limitLog, type RootLog } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
-import { readUsage } from './observe/process.ts'
+import { readUsage, runtime } from './observe/process.ts'
 import { Canary } from './proxy/canary.ts'
 import type { Hub } from './proxy/hub.ts'
 import { Ports } from './proxy/ports.ts'
+import { reportOf } from './proxy/server.ts'
 import { Sweep } from './proxy/sweep.ts'
 import { Upstream } from './proxy/upstream.ts'
+import { acceptedFile, readAccepted } from './tls/accepted.ts'
 import { openAuthority, type Authority } from './tls/authority.ts'
+import type { Sighting } from './tls/sighting.ts'
+import { version as pulseward } from './version.ts'
 
 interface AppOptions {
   /** As given on the command line. */
@@ -29,11 +36,13 @@ interface AppOptions {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly log: RootLog
   readonly metrics: Metrics
+  /** Stands in for the resolver of this machine, as far as the canary asks it. */
+  readonly lookup?: Lookup
 }
 
 /** Lines of one kind that a stranger may provoke: so many at once, so many a second. */
 const lines = { burst: 20, rate: 1 }
-/** How often leaf certificates are looked at for renewal; milliseconds. */
+/** How often certificates and pins are looked at for their end; milliseconds. */
 const renewalCheck = 3_600_000
 
 export class App implements AsyncDisposable {
@@ -41,7 +50,10 @@ export class App implements AsyncDisposable {
   readonly #sweep = new Sweep()
   readonly #limited: Hub['limited']
   readonly #ports: Ports
-  readonly #canary = new Canary(() => this.#upstreams.values())
+  readonly #evidence: Evidence
+  readonly #canary = new Canary(() => this.#upstreams.values(), {
+    interval: ({ plan }) => this.#canaryInterval(plan.name),
+  })
   #upstreams = new Map<string, Upstream>()
   #snapshot: Snapshot | undefined
   #authority: { readonly state: string; readonly opened: Promise<Authority> } | undefined
@@ -50,12 +62,16 @@ export class App implements AsyncDisposable {
   #watch: ConfigWatch | undefined
   #renewal: NodeJS.Timeout | undefined
   #draining = false
+  /** Until every server has been looked at once. */
+  #starting = true
   #reloading: Promise<void> = Promise.resolve()
 
   private constructor(options: AppOptions) {
     this.#options = options
     const limiter = new LineLimiter({ clock: () => performance.now(), ...lines })
     this.#limited = limitLog(options.log, limiter, options.metrics)
+    const { metrics } = options
+    this.#evidence = new Evidence({ software: { pulseward, ...runtime }, metrics, log: this.#limited })
     this.#ports = new Ports({ ...options, limited: this.#limited, sweep: this.#sweep })
   }
 
@@ -74,7 +90,7 @@ export class App implements AsyncDisposable {
       throw error
     }
     app.#renewal = setInterval(() => app.#renew(), renewalCheck).unref()
-    void app.#canary.look()
+    void app.#canary.look().then(() => (app.#starting = false))
     await app.#countDescriptors()
     return app
   }
@@ -122,6 +138,7 @@ export class App implements AsyncDisposable {
     await this.#ports.close()
     await this.#admin?.[Symbol.asyncDispose]()
     await this.#embedded?.[Symbol.asyncDispose]()
+    await this.#evidence[Symbol.asyncDispose]()
     this.#sweep[Symbol.dispose]()
   }
 
@@ -151,7 +168,11 @@ export class App implements AsyncDisposable {
     const { log, metrics } = this.#options
     for (const warning of loaded.warnings) log.warn({ warning: onOneLine(warning) }, 'configuration warning')
     const version = (this.#snapshot?.version ?? 0) + 1
-    const snapshot = await compile(loaded, version, () => this.#openAuthority(loaded))
+    const accepted = await readAccepted(loaded.config.state, Date.now)
+    for (const warning of accepted.warnings) log.error({ warning }, 'accepted pins')
+    for (const { upstream, pin, at, by } of accepted.pins)
+      log.info({ upstream, pin, at, by }, 'a pin accepted beside those of proxy.yaml')
+    const snapshot = await compile(loaded, version, () => this.#openAuthority(loaded), accepted.pins)
     for (const warning of snapshot.warnings) log.warn({ warning }, 'certificates for devices')
     const upstreams = await this.#prepareUpstreams(snapshot)
     const change = await this.#ports.prepare(snapshot, upstreams)
@@ -164,6 +185,7 @@ export class App implements AsyncDisposable {
     }
     this.#snapshot = snapshot
     this.#upstreams = upstreams
+    this.#evidence.adopt({ state: snapshot.config.state, ...snapshot.config.evidence })
     log.setLevel(snapshot.config.log.level)
     metrics.adopted({ ...inventory(snapshot, upstreams), sha256: snapshot.sha256, version, at: Date.now() })
     await change.swap()
@@ -179,7 +201,9 @@ export class App implements AsyncDisposable {
     }
     const used = new Set(snapshot.listeners.map(({ config }) => config.upstream))
     const upstreams = new Map<string, Upstream>()
-    const deps = { metrics: this.#options.metrics, limited: this.#limited }
+    const { metrics, lookup } = this.#options
+    const evidence = (sighting: Sighting): void => this.#record(sighting)
+    const deps = { metrics, limited: this.#limited, evidence, ...(lookup && { lookup }) }
     for (const plan of plans) {
       if (!used.has(plan.name)) continue
       const before = this.#upstreams.get(plan.name)
@@ -198,17 +222,24 @@ export class App implements AsyncDisposable {
 
   #readiness(): Readiness {
     const upstreams = Object.fromEntries(
-      Array.from(this.#upstreams, ([name, upstream]) => {
-        const servers = upstream.servers.map(({ server, verdict, reasons, checkedAt }) => ({
-          server,
-          verdict,
-          reasons,
-          lastCheck: checkedAt === 0 ? null : new Date(checkedAt).toISOString(),
-        }))
-        return [name, { trusted: upstream.trusted, servers }]
-      }),
+      Array.from(this.#upstreams, ([name, { trusted, servers }]) => [
+        name,
+        { trusted, servers: servers.map(reportOf) },
+      ]),
     )
-    return judgeReadiness({ draining: this.#draining, upstreams })
+    const all = [...this.#upstreams.values()].flatMap(({ servers }) => servers)
+    this.#starting &&= all.some(({ checkedAt }) => checkedAt === 0)
+    return judgeReadiness({ draining: this.#draining, starting: this.#starting, upstreams })
+  }
+
+  #record(sighting: Sighting): void {
+    const { sha256 = '', version = 0 } = this.#snapshot ?? {}
+    this.#evidence.record(sighting, { sha256, version })
+  }
+
+  #canaryInterval(upstream: string): number | undefined {
+    const interval = this.#snapshot?.config.upstreams[upstream]?.canary.interval
+    return interval === 'off' ? undefined : interval
   }
 
   #openAuthority({ config }: Pick<Loaded, 'config'>): Promise<Authority> {
@@ -227,7 +258,8 @@ export class App implements AsyncDisposable {
   }
 
   /** Watches the files that are in force, where proxy.yaml asks for it. */
-  async #follow({ config, files }: Loaded): Promise<void> {
+  async #follow({ config, files: named }: Loaded): Promise<void> {
+    const files = [...named, acceptedFile(config.state)]
     if (!config.reload.watch) {
       await this.#watch?.[Symbol.asyncDispose]()
       this.#watch = undefined
@@ -252,26 +284,13 @@ export class App implements AsyncDisposable {
   }
 
   #renew(): void {
+    for (const upstream of this.#upstreams.values()) upstream.remind(Date.now())
     if (this.snapshot.renewAt < Date.now()) void this.reload('certificates for devices are due')
   }
 }
 
 /** Descriptors kept free of connections, for what comes and goes: the admin's connections, files, probes. */
 const spareDescriptors = 12
-
-function inventory(snapshot: Snapshot, upstreams: ReadonlyMap<string, Upstream>) {
-  return {
-    listeners: snapshot.listeners.map(({ config }) => ({
-      name: config.name,
-      limit: config.limits.connections,
-    })),
-    upstreams: Array.from(upstreams.values(), ({ plan, servers }) => ({
-      name: plan.name,
-      servers: servers.map(({ server }) => server),
-      pins: plan.trust.pins.length,
-    })),
-  }
-}
 
 function onOneLine(diagnostic: Diagnostic): string {
   return formatDiagnostic(diagnostic).replaceAll(/\n */g, '; ')

@@ -1,12 +1,14 @@
 // From the command line to a command to an exit status.
 
 import { check, checkHelp } from './cli/check.ts'
+import { evidence, evidenceHelp } from './cli/evidence.ts'
 import { UsageError, type Io } from './cli/io.ts'
 import { patches, patchesHelp } from './cli/patches.ts'
 import { pin, pinHelp } from './cli/pin.ts'
 import { pki, pkiHelp } from './cli/pki.ts'
 import { run, runHelp } from './cli/run.ts'
 import { schema, schemaHelp } from './cli/schema.ts'
+import { trust, trustHelp } from './cli/trust.ts'
 import { ConfigError, formatDiagnostic } from './config/diagnostics.ts'
 import { messageOf, PulsewardError } from './errors.ts'
 import { version } from './version.ts'
@@ -19,10 +21,12 @@ link to TLS 1.3 with post-quantum key exchange, and pins the broker.
 commands:
   run      start the proxy
   check    find every mistake in proxy.yaml
+  evidence list, show or verify the record of brokers that were not trusted
   patches  list the vulnerabilities that are stopped, and by which rule
   pin      show a broker's certificates and what to paste to pin it
   pki      show the local CA, or issue a certificate with it
   schema   print the JSON Schema of proxy.yaml
+  trust    accept a broker's new pin after a rotation, list or revoke it
 
   -h, --help     this text; "pulseward COMMAND --help" says more
   -V, --version  the version
@@ -45,13 +49,17 @@ const io: Io = {
 const commands: Readonly<Record<string, Command>> = {
   run: { help: runHelp, start: (argv) => run(argv, { ...io, signals: process }) },
   check: { help: checkHelp, start: check },
+  evidence: { help: evidenceHelp, start: evidence },
   patches: { help: patchesHelp, start: patches },
   pin: { help: pinHelp, start: pin },
   pki: { help: pkiHelp, start: pki },
   schema: { help: schemaHelp, start: schema },
+  trust: { help: trustHelp, start: trust },
 }
 
 process.exitCode = await main(process.argv.slice(2))
+// A resolver that does not answer cannot be called off, and must not hold up the end.
+setTimeout(() => process.exit(), 2000).unref()
 
 async function main([name, ...argv]: string[]): Promise<number> {
   if (name === '-h' || name === '--help' || name === 'help') {

@@ -228,6 +228,34 @@ describe('reloading', () => {
     expect(app.snapshot.version).toBe(4)
   })
 
+  test('breaks off the probe of an upstream whose trust changed, and takes a new interval without another', async () => {
+    await using site = await Premises.prepare(pki)
+    await using mute = await Mute.start()
+    const canary = (interval: string, tls = {}): Record<string, unknown> => ({
+      upstreams: {
+        hospital: {
+          servers: [bindTo(site.broker.port), bindTo(mute.port)].map((at) => `mqtts://${at}`),
+          tls: { ca: 'ca.pem', ...tls },
+          canary: { interval },
+        },
+      },
+    })
+    await site.write({ more: canary('off') })
+    const app = await site.start()
+    const first = await eventually('a probe', () => mute.seen[0])
+    await site.write({ more: canary('off', { postQuantum: 'require' }) })
+    await app.reload('a test')
+    await eventually('its end', () => first.destroyed)
+    await eventually('the next', () => mute.seen.length > 1)
+    await eventually('trust', async () => (await site.metric('upstream_address_trusted')) === 1)
+    expect(site.diary.lines('broker not reached; nothing was sent to it')).toEqual([])
+    const before = site.broker.knocks
+    await site.write({ more: canary('1s', { postQuantum: 'require' }) })
+    await app.reload('a test')
+    mute.seen[1]?.destroy()
+    await eventually('another round', () => site.broker.knocks > before)
+  })
+
   test('moves the metrics', async () => {
     await using site = await Premises.prepare(pki)
     await site.write()

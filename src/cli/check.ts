@@ -5,52 +5,67 @@ import type { Diagnostic } from '../config/diagnostics.ts'
 import { loadConfig } from '../config/load.ts'
 import type { Loaded } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
+import { systemLookup } from '../net/resolve.ts'
+import type { Lookup } from '../net/resolve.ts'
+import { checkLive } from './check-live.ts'
 import { UsageError } from './io.ts'
 import type { Io } from './io.ts'
 
-export const checkHelp = `usage: pulseward check [-c FILE] [--json]
+export const checkHelp = `usage: pulseward check [-c FILE] [--live] [--json]
 
 Reads a configuration as "pulseward run" would, the certificates and keys it
 names included, and lists every mistake with its line and column on standard
-error. Nothing is started, and no broker is asked.
+error. Nothing is started, and no broker is asked unless --live says so.
 
   -c, --config FILE  the configuration, instead of proxy.yaml
+      --live         then shakes hands with every address of every server of
+                     every upstream, as the canary of a running proxy does, and
+                     prints verdict, reasons, hint and the end of certificates;
+                     no MQTT is sent, and the proxy need not run
       --json         one JSON document on standard output instead of text:
                      { ok, file, sha256, diagnostics: [{ file, line, column,
-                     path, message, hint, severity }] }
+                     path, message, hint, severity }] }; with --live also
+                     live: [{ upstream, server, trusted, omitted, addresses:
+                     [{ address, verdict, causes, reasons, hint, link,
+                     certificates: [{ subject, notAfter }] }] }]
   -h, --help         this text
 
-exit status: 0 it can be used, perhaps with warnings; 1 it cannot; 2 usage
+exit status: 0 it can be used, perhaps with warnings; 1 it cannot, or --live
+found an address that is not trusted; 2 usage
 `
 
 /**
  * @returns the exit status.
- * @throws {UsageError} for arguments it does not know.
+ * @throws {UsageError} for arguments it does not know; {PulsewardError} for a certificate that cannot be used.
  */
-export async function check(argv: string[], io: Io): Promise<number> {
-  const { config: file, json, help } = readArguments(argv)
+export async function check(argv: string[], io: Io, lookup: Lookup = systemLookup): Promise<number> {
+  const { config: file, live: isLive, json, help } = readArguments(argv)
   if (help) {
     io.stdout(checkHelp)
     return 0
   }
   const outcome = load(file, io)
   const diagnostics = 'loaded' in outcome ? outcome.loaded.warnings : outcome.diagnostics
-  if (json) {
-    const sha256 = 'loaded' in outcome ? outcome.loaded.sha256 : undefined
-    io.stdout(`${JSON.stringify({ ok: 'loaded' in outcome, file, sha256, diagnostics })}\n`)
-  } else {
+  if (!json) {
     for (const diagnostic of diagnostics) io.stderr(`${formatDiagnostic(diagnostic)}\n`)
     if ('loaded' in outcome) io.stdout(`${file}: ok: ${summarise(outcome.loaded.config)}\n`)
   }
-  return 'loaded' in outcome ? 0 : 1
+  const live = isLive && 'loaded' in outcome ? await checkLive(outcome.loaded, lookup) : undefined
+  const ok = 'loaded' in outcome && live?.ok !== false
+  if (json) {
+    const sha256 = 'loaded' in outcome ? outcome.loaded.sha256 : undefined
+    io.stdout(`${JSON.stringify({ ok, file, sha256, diagnostics, live: live?.servers })}\n`)
+  } else if (live !== undefined) io.stdout(live.text)
+  return ok ? 0 : 1
 }
 
-function readArguments(argv: string[]): { config: string; json: boolean; help: boolean } {
+function readArguments(argv: string[]): { config: string; live: boolean; json: boolean; help: boolean } {
   try {
     const { values } = parseArgs({
       args: argv,
       options: {
         config: { type: 'string', short: 'c', default: 'proxy.yaml' },
+        live: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },

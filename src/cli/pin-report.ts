@@ -1,11 +1,14 @@
 // What `pulseward pin` prints of a handshake: for people, for programs, and for proxy.yaml.
 import type { X509Certificate } from 'node:crypto'
 import type { Server } from '../config/endpoint.ts'
+import { comparePins, comparisonLines } from './pin-compare.ts'
+import type { Compared } from './pin-compare.ts'
 import { messageOf } from '../errors.ts'
 import { hostPort } from '../net/address.ts'
 import { isPostQuantum } from '../tls/groups.ts'
 import { explainFailure } from '../tls/failure.ts'
 import { pinOf } from '../tls/pins.ts'
+import { daysLeft } from '../tls/ends.ts'
 import { printable } from '../printable.ts'
 import { momentText, nameLine } from '../tls/words.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
@@ -24,17 +27,23 @@ export interface Asked {
 }
 
 /** Everything the broker showed, whether it verifies, and what to paste. */
-export function handshakeReport(asked: Asked, facts: HandshakeFacts, verdict: Verdict): Report {
+export function handshakeReport(
+  asked: Asked,
+  facts: HandshakeFacts,
+  verdict: Verdict,
+  compared?: Compared,
+): Report {
+  const comparison = compared && comparePins(compared, facts, verdict)
   const server = hostPort(asked.server.host, asked.server.port)
   const { protocol, cipher, group } = facts
-  const certificates = shownCertificates(facts, verdict).map(describeCertificate)
+  const certificates = shownCertificates(facts, verdict).map((shown) => describeCertificate(shown, facts.at))
   const text = [
     `${server} agreed to ${protocol}, ${cipher}, key exchange ${group}${isPostQuantum(group) ? ' (post-quantum)' : ''}`,
     '',
     ...certificates.flatMap(certificateLines),
     ...verdictLines(facts, verdict),
     '',
-    ...pasteLines(asked, facts, verdict),
+    ...(comparison === undefined ? pasteLines(asked, facts, verdict) : comparisonLines(comparison)),
   ]
   const { verdict: kind, causes, reasons, hint } = verdict
   const path = verdict.path.map(pinOf)
@@ -50,6 +59,8 @@ export function handshakeReport(asked: Asked, facts: HandshakeFacts, verdict: Ve
     hint,
     certificates,
     path,
+    ...(verdict.reported && { reported: verdict.reported }),
+    ...(comparison && { compared: comparison }),
   }
   return { text: `${text.join('\n')}\n`, json: `${JSON.stringify(json)}\n` }
 }
@@ -79,7 +90,7 @@ function shownCertificates({ served }: HandshakeFacts, { path }: Verdict): Shown
   return kept ? [...shown, { role: 'anchor', certificate: anchor }] : shown
 }
 
-function describeCertificate({ role, certificate }: Shown) {
+function describeCertificate({ role, certificate }: Shown, at: number) {
   return {
     role,
     subject: nameLine(certificate.subject),
@@ -87,6 +98,9 @@ function describeCertificate({ role, certificate }: Shown) {
     names: printable(certificate.subjectAltName ?? ''),
     notBefore: momentText(certificate.validFromDate),
     notAfter: momentText(certificate.validToDate),
+    daysLeft: Number.isNaN(certificate.validToDate.getTime())
+      ? null
+      : daysLeft(certificate.validToDate.getTime(), at),
     fingerprint: certificate.fingerprint256,
     pin: pinText(certificate),
   }
@@ -97,13 +111,16 @@ function certificateLines(shown: ReturnType<typeof describeCertificate>): string
     `${shown.role}: ${shown.subject}`,
     `  issuer  ${shown.issuer}`,
     ...(shown.names === '' ? [] : [`  names   ${shown.names}`]),
-    `  valid   ${shown.notBefore} to ${shown.notAfter}`,
+    `  valid   ${shown.notBefore} to ${shown.notAfter} (${shown.daysLeft ?? 'unknown'} days left)`,
     `  pin     ${shown.pin}`,
     '',
   ]
 }
 
-function verdictLines(facts: HandshakeFacts, { verdict, causes, reasons, hint, path }: Verdict): string[] {
+function verdictLines(
+  facts: HandshakeFacts,
+  { verdict, causes, reasons, hint, path, reported }: Verdict,
+): string[] {
   if (verdict !== 'trusted') {
     return [
       `not trusted: ${verdict} (${causes.join(', ')})`,
@@ -114,6 +131,7 @@ function verdictLines(facts: HandshakeFacts, { verdict, causes, reasons, hint, p
   return [
     `chain verifies: ${path.map(({ subject }) => `"${nameLine(subject)}"`).join(' <- ')}`,
     `name verifies: "${facts.name}"`,
+    ...(reported?.reasons ?? []).map((reason) => `only because pinMode is report: ${reason}`),
   ]
 }
 
@@ -138,6 +156,9 @@ function pasteLines(
     ...(facts.protocol === 'TLSv1.3'
       ? []
       : [`      minVersion: ${facts.protocol} # better: bring the broker to TLS 1.3`]),
+    ...(issuer === undefined
+      ? ['      singlePin: accept # until there is a second pin: take this line out then']
+      : []),
     '      pins:',
     `        # The broker's own key, ${nameLine(leaf.subject)}: change it when the broker gets a new key.`,
     `        - ${JSON.stringify(pinText(leaf))}`,

@@ -6,8 +6,12 @@ import { parseArgs } from 'node:util'
 import { readBounded } from '../config/files.ts'
 import { parseHost, parseServer } from '../config/endpoint.ts'
 import type { Server } from '../config/endpoint.ts'
+import { loadConfig } from '../config/load.ts'
+import { compileUpstream } from '../config/snapshot.ts'
 import { parseDuration } from '../config/units.ts'
 import { messageOf, PulsewardError } from '../errors.ts'
+import { hostPort } from '../net/address.ts'
+import { readAccepted } from '../tls/accepted.ts'
 import { brokerContext, brokerOptions } from '../tls/contexts.ts'
 import type { BrokerContext } from '../tls/contexts.ts'
 import { describe } from '../tls/handshake.ts'
@@ -18,10 +22,15 @@ import type { Io } from './io.ts'
 import { failureReport, handshakeReport } from './pin-report.ts'
 
 export const pinHelp = `usage: pulseward pin HOST[:PORT] [--servername NAME] [--ca FILE]... [--json]
+       pulseward pin HOST[:PORT] -c FILE [--upstream NAME] [--json]
 
 Shakes hands with a broker and prints its certificates, the TLS version, cipher
 and key exchange it agreed to, whether chain and name verify, and a block with
 pins to paste into proxy.yaml. Not one byte of MQTT is sent.
+
+With a configuration, it says instead how the broker stands to the pins there:
+which certificate has which pin, which pins are backups, what changed, and how
+many days are left.
 
 A pin printed over the network is only as good as the network: compare it with
 what the broker's administrator reads from the certificate on the broker itself.
@@ -30,12 +39,16 @@ what the broker's administrator reads from the certificate on the broker itself.
       --servername NAME  ask for this name and check it, instead of HOST
       --ca FILE          PEM file of the CAs to trust, instead of this machine's;
                          may be given several times
+  -c, --config FILE      compare with this configuration; its ca and serverName
+                         are used where none are given here
+      --upstream NAME    compare with this upstream, of proxy.yaml unless -c
+                         names another; else with the one that has HOST:PORT
       --timeout TIME     give up after so long, 10s unless given
       --json             one JSON document on standard output instead of text
   -h, --help             this text
 
-exit status: 0 chain and name verify; 1 they do not, or there was no handshake;
-2 usage
+exit status: 0 chain and name verify, and pins where there is a configuration;
+1 they do not, or there was no handshake; 2 usage
 `
 
 interface Arguments {
@@ -48,6 +61,8 @@ interface Arguments {
   /** Milliseconds. */
   readonly timeout: number
   readonly json: boolean
+  readonly config: string | undefined
+  readonly upstream: string | undefined
 }
 
 /**
@@ -60,14 +75,19 @@ export async function pin(argv: string[], io: Io): Promise<number> {
     io.stdout(pinHelp)
     return 0
   }
+  const compared = await configured(given, io)
+  const { ca: knownCa = 'system', serverName = given.serverName } = compared?.tls ?? {}
+  const ca = given.ca.length > 0 || knownCa === 'system' ? given.ca : knownCa
+  const name = given.serverName ?? serverName ?? given.server.host
   const context = brokerContext({
-    ca: given.ca.length === 0 ? 'system' : given.ca.map((file) => readCa(resolve(io.cwd, file), file)),
+    ca: ca.length === 0 ? 'system' : ca.map((file) => readCa(resolve(io.cwd, file), file)),
     minVersion: 'TLSv1.2', // the least a broker may speak at all; what it really speaks is printed
     postQuantum: 'prefer',
+    ...(compared && { weakCertificates: compared.tls.weakCertificates }),
   })
   let facts: HandshakeFacts
   try {
-    facts = await shakeHands(given, context)
+    facts = await shakeHands({ ...given, name }, context)
   } catch (error) {
     const failure = failureReport(given.server, error)
     if (given.json) io.stdout(failure.json)
@@ -75,13 +95,37 @@ export async function pin(argv: string[], io: Io): Promise<number> {
     return 1
   }
   const { anchors } = context
-  const verdict = judge(
-    facts,
-    trustSettings({ anchors, pins: [], minVersion: 'TLSv1.2', postQuantum: 'prefer' }),
-  )
-  const { text, json } = handshakeReport(given, facts, verdict)
+  const lenient = { anchors, pins: [], minVersion: 'TLSv1.2', postQuantum: 'prefer' } as const
+  const settings = compared === undefined ? lenient : { ...compared.plan.trust, anchors }
+  const verdict = judge(facts, trustSettings(settings))
+  const { text, json } = handshakeReport(given, facts, verdict, compared)
   io.stdout(given.json ? json : text)
   return verdict.verdict === 'trusted' ? 0 : 1
+}
+
+/** The upstream to compare with, where one was asked for. */
+async function configured({ server, config, upstream }: Arguments, io: Io) {
+  if (config === undefined && upstream === undefined) return undefined
+  const file = config ?? 'proxy.yaml'
+  const { upstreams, state } = loadConfig(file, io.env, io.cwd).config
+  const found = Object.entries(upstreams).find(([name, { servers }]) =>
+    upstream === undefined
+      ? servers.some(({ host, port }) => host === server.host && port === server.port)
+      : name === upstream,
+  )
+  if (found === undefined) {
+    const what =
+      upstream === undefined
+        ? `no upstream with ${hostPort(server.host, server.port)}`
+        : `no upstream "${upstream}"`
+    throw new PulsewardError('upstream-unknown', 'config', `${file} has ${what}`, {
+      hint: `name one with --upstream: it has ${Object.keys(upstreams).join(', ') || 'none'}`,
+    })
+  }
+  const { pins, warnings } = await readAccepted(state)
+  for (const warning of warnings) io.stderr(`pulseward: warning: ${warning}\n`)
+  const plan = compileUpstream(...found, pins)
+  return { plan, file, tls: found[1].tls }
 }
 
 function readArguments(argv: string[]): Arguments | 'help' {
@@ -93,6 +137,8 @@ function readArguments(argv: string[]): Arguments | 'help' {
         servername: { type: 'string' },
         ca: { type: 'string', multiple: true, default: [] },
         timeout: { type: 'string', default: '10s' },
+        config: { type: 'string', short: 'c' },
+        upstream: { type: 'string' },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
@@ -103,8 +149,8 @@ function readArguments(argv: string[]): Arguments | 'help' {
     const server = parseServer(/^mqtts:\/\//i.test(target) ? target : `mqtts://${target}`)
     const serverName = values.servername === undefined ? undefined : parseHost(values.servername)
     const timeout = parseDuration(values.timeout)
-    const { ca, json } = values
-    return { server, name: serverName ?? server.host, serverName, ca, timeout, json }
+    const { ca, json, config, upstream } = values
+    return { server, name: serverName ?? server.host, serverName, ca, timeout, json, config, upstream }
   } catch (thrown) {
     const hint = thrown instanceof PulsewardError ? thrown.hint : undefined
     throw new UsageError(messageOf(thrown), hint ?? 'see "pulseward pin --help"')

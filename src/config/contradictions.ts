@@ -1,5 +1,7 @@
 // Options that are right alone and wrong, or doubtful, together.
 import { hostPort } from '../net/address.ts'
+import { isWholePin } from '../tls/pins.ts'
+import { hasFuture } from '../tls/pinset.ts'
 import { formatPath } from './diagnostics.ts'
 import type { Problem } from './diagnostics.ts'
 import { overlaps } from './endpoint.ts'
@@ -10,7 +12,7 @@ import type { ListenerConfig, UpstreamConfig } from './schema.ts'
 import { suggest } from './spelling.ts'
 
 /** Everything the parts of one file hold against each other. */
-export function contradictions(parts: Parts): Problem[] {
+export function contradictions(parts: Parts, now = Date.now()): Problem[] {
   return [
     ...sharedNames(parts),
     ...sharedBinds(parts),
@@ -18,7 +20,7 @@ export function contradictions(parts: Parts): Problem[] {
       ...unknownUpstream(listener, parts.upstreamNames),
       ...doubtfulListener(listener),
     ]),
-    ...parts.upstreams.flatMap(doubtfulUpstream),
+    ...parts.upstreams.flatMap((upstream) => [...doubtfulUpstream(upstream), ...doubtfulPins(upstream, now)]),
     ...reservedNames(parts),
     ...idleUpstreams(parts),
   ]
@@ -96,20 +98,12 @@ function doubtfulUpstream({ path, value }: Part<UpstreamConfig>): Problem[] {
     }
     seen.add(spelled)
   }
-  const pins = new Set(value.tls.pins).size
-  if (pins === 0) {
+  if (value.tls.weakCertificates === 'accept') {
     problems.push({
-      path: [...path, 'tls', 'pins'],
-      message: 'no pins: only the chain and the name of the broker are checked',
-      hint: 'add what "pulseward pin HOST:PORT" prints',
-      severity: 'warning',
-    })
-  }
-  if (pins === 1) {
-    problems.push({
-      path: [...path, 'tls', 'pins'],
-      message: 'only one pin: a new key on the broker locks every device out',
-      hint: 'add the pin of a spare key, or of the CA',
+      path: [...path, 'tls', 'weakCertificates'],
+      message:
+        'a certificate signed with SHA-1, or with an RSA key of 1024 bits, can be forged by who can pay for it',
+      hint: "pin the broker's key, have its certificate issued anew, then remove this",
       severity: 'warning',
     })
   }
@@ -119,6 +113,58 @@ function doubtfulUpstream({ path, value }: Part<UpstreamConfig>): Problem[] {
       message: 'has no effect: postQuantum is "require", and only TLSv1.3 has post-quantum key exchange',
       severity: 'warning',
     })
+  }
+  return problems
+}
+
+/** A set of pins has to outlive a change of the broker's key (RFC 7469, 4.3). */
+function doubtfulPins({ path, value }: Part<UpstreamConfig>, now: number): Problem[] {
+  const { pins, singlePin, pinMode, warnBefore } = value.tls
+  const at = [...path, 'tls', 'pins']
+  const problems: Problem[] = []
+  const warn = (message: string, hint: string, place: readonly PropertyKey[] = at): void =>
+    void problems.push({ path: place, message, hint, severity: 'warning' })
+  const lasting = pins.filter((pin) => hasFuture(pin, now))
+  const different = new Set(lasting.map(({ pin }) => pin)).size
+  if (pins.length === 0) {
+    warn(
+      'no pins: only the chain and the name of the broker are checked',
+      'add what "pulseward pin HOST:PORT" prints',
+    )
+  } else if (different === 0) {
+    warn('every pin has ended: no broker is trusted', 'list the pins of the keys in use, or renew notAfter')
+  }
+  if (different === 1 && singlePin === 'refuse') {
+    const ended = lasting.length < pins.length ? ' that has not ended' : ''
+    problems.push({
+      path: at,
+      message: `only one pin${ended}: a new key on the broker locks every device out`,
+      hint: 'add the pin of a spare key, or of the CA; or set singlePin to accept',
+    })
+  }
+  if (different > 1 && lasting.every(({ backup }) => backup)) {
+    warn('every pin is a backup', 'leave backup out for the key the broker uses now')
+  }
+  if (pinMode === 'report' && pins.length > 0) {
+    warn(
+      'pinMode is report: a broker with another key is let through',
+      'set it to enforce once the pins are right',
+    )
+  }
+  for (const [index, pin] of pins.entries()) {
+    const place = [...at, index]
+    if (isWholePin(pin.pin)) {
+      warn(
+        'the pin of a whole certificate: every renewal breaks it, with the same key too',
+        'pin the key instead: "pulseward pin HOST:PORT" prints it',
+        place,
+      )
+    }
+    if (pin.notAfter !== undefined && pin.notAfter < now + warnBefore) {
+      const day = new Date(pin.notAfter).toISOString().slice(0, 10)
+      const message = pin.notAfter < now ? `this pin ended on ${day}` : `this pin ends on ${day}`
+      warn(message, 'list the pin of the next key, or renew notAfter', place)
+    }
   }
   return problems
 }

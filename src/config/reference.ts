@@ -28,13 +28,13 @@ interface Section {
 
 /** docs/proxy.schema.json: JSON Schema 2020-12, for editors; it does not know what options mean together. */
 export function renderJsonSchema(): string {
-  const schema = z.toJSONSchema(configSchema, {
-    io: 'input',
-    override: ({ jsonSchema }) => {
-      for (const word of ['kind', 'range', 'otherwise']) delete jsonSchema[word]
-    },
-  })
-  return `${JSON.stringify({ title: 'proxy.yaml of Pulseward', ...schema }, undefined, 2)}\n`
+  const schema = z.toJSONSchema(configSchema, { io: 'input' })
+  return `${JSON.stringify({ title: 'proxy.yaml of Pulseward', ...schema }, withoutNotes, 2)}\n`
+}
+
+/** Leaves out what only the reference reads; an option may have the name of a note, and is no text then. */
+function withoutNotes(key: string, value: unknown): unknown {
+  return typeof value === 'string' && ['kind', 'range', 'otherwise'].includes(key) ? undefined : value
 }
 
 /** docs/proxy-yaml.md. */

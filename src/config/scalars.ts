@@ -1,9 +1,11 @@
 // The kinds of value an option can hold, as zod types that read text and refuse with a hint.
 import { z } from 'zod'
 import { PulsewardError } from '../errors.ts'
-import { parsePin } from '../tls/pins.ts'
+import { asWholePin, isWholePin, parsePin } from '../tls/pins.ts'
+import type { Pin } from '../tls/pinset.ts'
 import { parseAddress, parseHost, parseServer } from './endpoint.ts'
-import { durationPattern, parseDuration, parseSize, sizePattern } from './units.ts'
+import { durationPattern, parseDate, parseDuration, parseSize, parseSpan, sizePattern } from './units.ts'
+import type { DayEnd } from './units.ts'
 
 /** What an option's `.meta()` may say beside its description; the reference and the JSON Schema show it. */
 declare module 'zod' {
@@ -25,6 +27,16 @@ interface Range {
 /** Milliseconds, written with a unit. */
 export function duration({ min, max }: Range) {
   const parse = within(parseDuration, min, max)
+  return text(parse).meta({
+    kind: 'duration',
+    range: `${min} to ${max}`,
+    pattern: orVariable(durationPattern),
+  })
+}
+
+/** Milliseconds, written with a unit, that no timer has to wait for. */
+export function span({ min, max }: Range) {
+  const parse = within(parseSpan, min, max)
   return text(parse).meta({
     kind: 'duration',
     range: `${min} to ${max}`,
@@ -63,7 +75,7 @@ export function server() {
 }
 
 /** An SPKI pin, in its canonical spelling. */
-export function pin() {
+function pin() {
   return text((spelled) => {
     try {
       return parsePin(spelled)
@@ -72,6 +84,64 @@ export function pin() {
       throw refusal('expected a pin such as "sha256/…" or "sha256:…"', hint, cause)
     }
   }).meta({ kind: 'pin' })
+}
+
+function date(end: DayEnd) {
+  return text((spelled) => parseDate(spelled, end)).meta({ kind: 'date' })
+}
+
+const pinOptions = z.strictObject({
+  pin: pin().describe('The pin itself, spelled as one without options.'),
+  backup: z.boolean().default(false).describe('It is of a key that is kept for later and not in use yet.'),
+  notBefore: date('first')
+    .exactOptional()
+    .describe('First day it counts, in UTC; `2027-01-31` or with a time.'),
+  notAfter: date('last')
+    .exactOptional()
+    .describe('Last day it counts, in UTC; after it nothing is trusted by it.'),
+  comment: z.string().max(200).exactOptional().describe('For people: whose key, and where it is kept.'),
+  certificate: z
+    .boolean()
+    .default(false)
+    .describe('It is the fingerprint of a whole certificate, `cert-sha256/…`: every renewal breaks it.'),
+})
+
+/** A pin as text, or with its dates and what it is for. */
+export function pinEntry() {
+  const known = Object.keys(pinOptions.shape).join(' ')
+  return z
+    .unknown()
+    .transform((input, context): Pin => {
+      const isMapping = typeof input === 'object' && input !== null && !Array.isArray(input)
+      const given = isMapping ? input : { pin: input }
+      const { data, error } = pinOptions.safeParse(given, {
+        error: ({ code }) => (code === 'unrecognized_keys' ? known : undefined),
+      })
+      if (data === undefined) {
+        // A pin without options stands where its list has it.
+        for (const issue of error.issues)
+          context.issues.push({ ...issue, path: isMapping ? issue.path : [], input } as z.core.$ZodRawIssue)
+        return z.NEVER
+      }
+      const { certificate, backup, ...rest } = data
+      const { notBefore = -Infinity, notAfter = Infinity } = rest
+      if (notAfter < notBefore)
+        context.addIssue({ code: 'custom', message: 'notAfter is before notBefore', path: ['notAfter'] })
+      if (isMapping && 'certificate' in input && !certificate && isWholePin(rest.pin))
+        context.addIssue({
+          code: 'custom',
+          message: 'a cert-sha256 pin is of a certificate',
+          path: ['certificate'],
+        })
+      return { ...rest, ...(backup && { backup }), pin: certificate ? asWholePin(rest.pin) : rest.pin }
+    })
+    .meta({ anyOf: [{ type: 'string', kind: 'pin' }, shapeOf(pinOptions)] })
+}
+
+/** The JSON Schema of a part, which is none of its own. */
+function shapeOf(schema: z.ZodType): object {
+  const { $schema: _, ...shape } = z.toJSONSchema(schema, { io: 'input' })
+  return shape
 }
 
 /** A path, resolved against the directory of proxy.yaml when the file is loaded. */

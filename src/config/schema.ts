@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { defaultDetectors, detectorSchema } from '../detect/registry.ts'
 import { parseHost } from './endpoint.ts'
 import { classSchema, inspectionSchema } from './inspection-schema.ts'
-import { address, count, duration, hostName, name, path, pin, server, size } from './scalars.ts'
+import { address, count, duration, hostName, name, path, pinEntry, server, size, span } from './scalars.ts'
 
 /** The upstream that needs no entry: a broker inside Pulseward, for trying it out. */
 export const EMBEDDED = 'embedded'
@@ -100,12 +100,27 @@ const upstreamTls = z.strictObject({
       'Who may have signed the certificate of the broker: the CAs Node ships (`system`), or PEM files.',
     ),
   pins: z
-    .array(pin())
+    .array(pinEntry())
     .max(64)
     .default([])
     .describe(
       'Public keys of which one must be in the verified chain; keep one of a spare key. See `pulseward pin`.',
     ),
+  singlePin: z
+    .enum(['refuse', 'accept'])
+    .default('refuse')
+    .describe(
+      '`accept` starts with one pin and no backup: when the key of the broker changes, nobody gets in.',
+    ),
+  pinMode: z
+    .enum(['enforce', 'report'])
+    .default('enforce')
+    .describe(
+      '`report` lets a broker through that only the pins speak against, and says so in log and metrics.',
+    ),
+  warnBefore: span({ min: '0s', max: '3650d' })
+    .prefault('30d')
+    .describe('How long before a certificate or pin ends the log says so, once a day.'),
   clientCertificate: keyPair
     .exactOptional()
     .describe('What Pulseward shows a broker that asks for a certificate.'),
@@ -118,6 +133,12 @@ const upstreamTls = z.strictObject({
     .default('prefer')
     .describe(
       'Post-quantum key exchange (X25519MLKEM768): offer it first, refuse all else, or leave it out.',
+    ),
+  weakCertificates: z
+    .enum(['refuse', 'accept'])
+    .default('refuse')
+    .describe(
+      'RSA keys from 1024 bits and SHA-1 signatures in its chain: for an old broker whose certificate cannot be renewed.',
     ),
 })
 
@@ -142,6 +163,19 @@ export const upstreamSchema = z.strictObject({
     })
     .prefault({})
     .describe('How long Pulseward waits for a server.'),
+  canary: z
+    .strictObject({
+      interval: z
+        .union([z.literal('off'), duration({ min: '1s', max: '24h' })], {
+          error: 'expected off, or a duration of 1s to 24h such as 5m',
+        })
+        .prefault('5m')
+        .describe(
+          'Time between two handshakes with every address of every server, devices or not; `off` leaves the one at start.',
+        ),
+    })
+    .prefault({})
+    .describe('How Pulseward looks after its servers by itself; see docs/trust.md.'),
 })
 
 export const configSchema = z.strictObject({
@@ -164,6 +198,22 @@ export const configSchema = z.strictObject({
     .prefault('state')
     .describe(
       'Where Pulseward keeps what it mints, the key of the local CA among it; back it up, keep it private.',
+    ),
+  evidence: z
+    .strictObject({
+      repeat: duration({ min: '1s', max: '24d' })
+        .prefault('1h')
+        .describe('An incident lasts until it was not seen for so long: repeats only raise its count.'),
+      maxSize: size({ min: '64KiB', max: '1GiB' })
+        .prefault('64MiB')
+        .describe('Size of all evidence; beyond it the oldest incidents go, and their hashes stay.'),
+      maxIncidents: count(1, 100_000)
+        .default(1000)
+        .describe('Incidents kept; beyond them the oldest go, and their hashes stay.'),
+    })
+    .prefault({})
+    .describe(
+      'The record of brokers that were not trusted, in `evidence/` below `state`; see docs/evidence.md.',
     ),
   reload: z
     .strictObject({

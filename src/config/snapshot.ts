@@ -7,7 +7,10 @@ import { createDetector } from '../detect/registry.ts'
 import { PacketType } from '../mqtt/packet.ts'
 import type { Policy } from '../policy/decide.ts'
 import type { Authority } from '../tls/authority.ts'
+import type { AcceptedPin } from '../tls/accepted.ts'
 import { brokerContext, deviceContext, type BrokerContext } from '../tls/contexts.ts'
+import { samePin } from '../tls/pins.ts'
+import type { Pin } from '../tls/pinset.ts'
 import { trustSettings, type TrustSettings } from '../tls/trust.ts'
 import { readBounded } from './files.ts'
 import type { Loaded } from './load.ts'
@@ -26,6 +29,8 @@ export interface UpstreamPlan {
   readonly trust: TrustSettings
   /** Milliseconds. */
   readonly timeouts: { readonly dial: number; readonly handshake: number; readonly distrust: number }
+  /** Milliseconds before a certificate or pin ends, from which on the log says so. */
+  readonly warnBefore: number
 }
 
 /** One listener, compiled. */
@@ -59,6 +64,7 @@ export async function compile(
   { config, sha256, files }: Loaded,
   version: number,
   authority: () => Promise<Authority>,
+  accepted: readonly AcceptedPin[] = [],
 ): Promise<Snapshot> {
   const listeners: ListenerSettings[] = []
   let renewAt = Infinity
@@ -83,7 +89,7 @@ export async function compile(
     config,
     listeners: Object.freeze(listeners),
     upstreams: Object.freeze(
-      Object.entries(config.upstreams).map(([name, upstream]) => compileUpstream(name, upstream)),
+      Object.entries(config.upstreams).map(([name, upstream]) => compileUpstream(name, upstream, accepted)),
     ),
     policy: policyOf(config),
     detectors: Object.freeze(detectorsOf(config)),
@@ -117,19 +123,51 @@ async function identity(
   return { cert: [ec.cert, rsa.cert], key: [ec.key, rsa.key], renewAt, warnings }
 }
 
-function compileUpstream(name: string, { servers, tls, timeouts }: UpstreamConfig): UpstreamPlan {
-  const { minVersion, pins, postQuantum, serverName } = tls
+/** @throws {PulsewardError} where a file it names is not what it should be. */
+export function compileUpstream(
+  name: string,
+  { servers, tls, timeouts }: UpstreamConfig,
+  accepted: readonly AcceptedPin[],
+): UpstreamPlan {
+  const { minVersion, pinMode, postQuantum, serverName, warnBefore, weakCertificates } = tls
+  const pins = withAccepted(
+    tls.pins,
+    accepted.filter(({ upstream }) => upstream === name),
+  )
   const ca = tls.ca === 'system' ? tls.ca : tls.ca.map(read)
   const own = tls.clientCertificate && {
     cert: read(tls.clientCertificate.cert),
     key: read(tls.clientCertificate.key),
   }
-  const context = brokerContext({ ca, minVersion, postQuantum, ...(own && { clientCertificate: own }) })
+  const context = brokerContext({
+    ca,
+    minVersion,
+    postQuantum,
+    weakCertificates,
+    ...(own && { clientCertificate: own }),
+  })
   const key = createHash('sha256')
-    .update(JSON.stringify([servers, tls, timeouts, ca, own]))
+    .update(JSON.stringify([servers, { ...tls, pins }, timeouts, ca, own]))
     .digest('hex')
-  const trust = trustSettings({ anchors: context.anchors, pins, minVersion, postQuantum })
-  return Object.freeze({ name, key, servers, serverName, context, trust, timeouts })
+  const trust = trustSettings({
+    anchors: context.anchors,
+    pins,
+    pinMode,
+    minVersion,
+    postQuantum,
+    weakCertificates,
+  })
+  return Object.freeze({ name, key, servers, serverName, context, trust, timeouts, warnBefore })
+}
+
+/** What was accepted adds to the pins of proxy.yaml: it neither begins pinning nor overrules the dates given there. */
+function withAccepted(pins: readonly Pin[], accepted: readonly AcceptedPin[]): readonly Pin[] {
+  if (pins.length === 0) return pins
+  const added = accepted.filter(({ pin }) => !pins.some((known) => samePin(known.pin, pin)))
+  return [
+    ...pins,
+    ...added.map(({ pin, at, by }): Pin => ({ pin, comment: `accepted ${at} by ${by}`, accepted: true })),
+  ]
 }
 
 function policyOf({ policy, detectors }: Config): Omit<Policy, 'rules'> {

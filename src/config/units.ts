@@ -38,6 +38,38 @@ export function parseDuration(text: string): number {
 }
 
 /**
+ * Milliseconds in a text as `parseDuration` takes it, of any length: for what no timer waits for.
+ *
+ * @throws {PulsewardError} `duration-invalid`, blame `config`; the message leaves the offender out.
+ */
+export function parseSpan(text: string): number {
+  const value = parse(text, durationPattern, MILLISECONDS)
+  if (value === undefined) throw malformed('duration', text, MILLISECONDS, '"30d"')
+  return value
+}
+
+/** Either end of a day is meant where a date says no time. */
+export type DayEnd = 'first' | 'last'
+
+/**
+ * Milliseconds since 1970 of an ISO 8601 date, or date and time with `Z` or an offset. Days are those of UTC.
+ *
+ * @throws {PulsewardError} `date-invalid`, blame `config`; the message leaves the offender out.
+ */
+export function parseDate(text: string, end: DayEnd): number {
+  const [, day, time] =
+    /^(\d{4}-\d{2}-\d{2})(T\d{2}:\d{2}(?::\d{2})?(?:Z|[+-]\d{2}:\d{2}))?$/.exec(text) ?? []
+  const start = Date.parse(`${day}T00:00:00Z`)
+  // A day that its month does not have becomes one of the next.
+  const exists = day !== undefined && !Number.isNaN(start) && new Date(start).toISOString().startsWith(day)
+  const value = time === undefined ? start + (end === 'last' ? MILLISECONDS.d - 1 : 0) : Date.parse(text)
+  if (exists && !Number.isNaN(value)) return value
+  throw new PulsewardError('date-invalid', 'config', 'expected a date such as "2027-01-31"', {
+    hint: 'write YYYY-MM-DD, or with a time 2027-01-31T12:00:00Z',
+  })
+}
+
+/**
  * Bytes in a text such as `512B`, `64KiB` or `1MiB` (powers of 1024), `64kB` or `1MB` (powers of 1000).
  *
  * @throws {PulsewardError} `size-invalid`, blame `config`; the message leaves the offender out.

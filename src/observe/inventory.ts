@@ -13,7 +13,26 @@ export interface Inventory {
     readonly servers: readonly string[]
     /** How many pins are configured. */
     readonly pins: number
+    /** Those of them that end; milliseconds since 1970. */
+    readonly dated?: readonly DatedPin[]
   }[]
+}
+
+export interface DatedPin {
+  readonly pin: string
+  /** What a metric calls it. */
+  readonly label: string
+  readonly notAfter: number
+  /** Whether proxy.yaml says that it is of a spare key. */
+  readonly backup: boolean
+}
+
+/** The chain that was verified last, the leaf first. */
+export interface ChainView {
+  /** What metrics call the key of each certificate. */
+  readonly labels: readonly string[]
+  /** The pins it answers to. */
+  readonly inUse: readonly string[]
 }
 
 interface ListenerGauges {
@@ -24,10 +43,22 @@ interface ListenerGauges {
   limit: number | undefined
 }
 
+/** How one address of a server stands. */
+export interface AddressGauge {
+  readonly address: string
+  readonly trusted: boolean
+  /** Milliseconds since 1970; 0 before the first check. */
+  readonly checkedAt: number
+}
+
 interface UpstreamGauges {
   readonly trusted: Map<string, boolean>
+  /** By server. */
+  readonly addresses: Map<string, readonly AddressGauge[]>
   readonly pins: number
+  readonly dated: readonly DatedPin[]
   notAfter: readonly number[]
+  view: ChainView | undefined
 }
 
 export class Gauges {
@@ -44,10 +75,11 @@ export class Gauges {
     }
     const before = this.#upstreams
     this.#upstreams = new Map(
-      upstreams.map(({ name, servers, pins }) => {
+      upstreams.map(({ name, servers, pins, dated = [] }) => {
         const old = before.get(name)
         const trusted = new Map(servers.map((server) => [server, old?.trusted.get(server) ?? false]))
-        return [name, { trusted, pins, notAfter: old?.notAfter ?? [] }]
+        const addresses = new Map(servers.map((server) => [server, old?.addresses.get(server) ?? []]))
+        return [name, { trusted, addresses, pins, dated, notAfter: old?.notAfter ?? [], view: old?.view }]
       }),
     )
   }
@@ -75,10 +107,18 @@ export class Gauges {
     if (servers?.has(server)) servers.set(server, trusted)
   }
 
+  /** Takes the place of what was known of this server's addresses; at most sixteen are kept. */
+  addresses(upstream: string, server: string, states: readonly AddressGauge[]): void {
+    const servers = this.#upstreams.get(upstream)?.addresses
+    if (servers?.has(server)) servers.set(server, states.slice(0, 16))
+  }
+
   /** `notAfter` in milliseconds since 1970, the leaf first; at most ten are kept. */
-  chain(upstream: string, notAfter: readonly number[]): void {
+  chain(upstream: string, notAfter: readonly number[], view?: ChainView): void {
     const gauges = this.#upstreams.get(upstream)
-    if (gauges !== undefined) gauges.notAfter = notAfter.slice(0, 10)
+    if (gauges === undefined) return
+    gauges.notAfter = notAfter.slice(0, 10)
+    gauges.view = view
   }
 
   *connections(): Iterable<Sample> {
@@ -104,18 +144,47 @@ export class Gauges {
     }
   }
 
+  *addressTrust(): Iterable<Sample> {
+    for (const [labels, { trusted }] of this.#everyAddress()) yield { labels, value: trusted ? 1 : 0 }
+  }
+
+  *addressChecks(): Iterable<Sample> {
+    for (const [labels, { checkedAt }] of this.#everyAddress()) yield { labels, value: checkedAt / 1000 }
+  }
+
   *notAfter(): Iterable<Sample> {
-    for (const [upstream, { notAfter }] of this.#upstreams) {
+    for (const [upstream, { notAfter, view }] of this.#upstreams) {
       for (const [position, end] of notAfter.entries()) {
         // A certificate without a readable end of validity has no such line.
         if (Number.isFinite(end))
-          yield { labels: { upstream, position: String(position) }, value: end / 1000 }
+          yield {
+            labels: { upstream, position: String(position), pin: view?.labels[position] ?? '' },
+            value: end / 1000,
+          }
+      }
+    }
+  }
+
+  /** A pin is a backup in effect while the chain seen has nothing it is of; before one was seen, proxy.yaml decides. */
+  *pinEnds(): Iterable<Sample> {
+    for (const [upstream, { dated, view }] of this.#upstreams) {
+      for (const { pin, label, notAfter, backup } of dated) {
+        const spare = view === undefined ? backup : !view.inUse.includes(pin)
+        yield { labels: { upstream, pin: label, role: spare ? 'backup' : 'current' }, value: notAfter / 1000 }
       }
     }
   }
 
   *pins(): Iterable<Sample> {
     for (const [upstream, { pins }] of this.#upstreams) yield { labels: { upstream }, value: pins }
+  }
+
+  *#everyAddress(): Iterable<readonly [Sample['labels'], AddressGauge]> {
+    for (const [upstream, { addresses }] of this.#upstreams) {
+      for (const [server, states] of addresses) {
+        for (const state of states) yield [{ upstream, server, address: state.address }, state]
+      }
+    }
   }
 
   #forget(name: string, { open, plain, tls, limit }: ListenerGauges): void {

@@ -4,25 +4,9 @@
 // nodejs_ names carry no prefix: the client libraries agreed on them, and dashboards and alert rules know them.
 
 import { PacketType } from '../mqtt/packet.ts'
+import { metric } from './metric.ts'
 
-type MetricType = 'counter' | 'gauge' | 'histogram'
-type Labels = Readonly<Record<string, Label>>
-
-/** What a label may hold: a closed set, or short codes up to a number of distinct ones. `other` is always possible. */
-export interface Label {
-  readonly meaning: string
-  /** The closed set; whatever is not in it is counted as `other`. */
-  readonly values?: readonly string[]
-  /** Without a closed set: the most distinct values remembered; later ones are counted as `other`. */
-  readonly most?: number
-}
-
-export interface Metric<L extends Labels = Labels> {
-  readonly type: MetricType
-  readonly area: string
-  readonly help: string
-  readonly labels: L
-}
+export type { Label, Metric } from './metric.ts'
 
 export type MetricName = keyof typeof metricTable
 
@@ -44,6 +28,9 @@ export const acceptResults = [
 ] as const
 export const handshakeResults = ['full', 'resumed', 'failed', 'timeout'] as const
 
+/** Why evidence was lost. */
+export const evidenceFailures = ['queue-full', 'too-many', 'full', 'write'] as const
+
 const tlsVersions = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3', 'none']
 /** As `getEphemeralKeyInfo()` of Node 26 names them; finite-field groups have no name there, only the type DH. */
 const tlsGroups = (
@@ -51,9 +38,10 @@ const tlsGroups = (
   'X25519 X448 prime256v1 secp384r1 secp521r1 DH none'
 ).split(' ')
 
-const unlabelled = {}
 const listener = { meaning: 'listener of proxy.yaml', most: 256 }
 const upstream = { meaning: 'upstream of proxy.yaml', most: 256 }
+const server = { meaning: 'host:port of proxy.yaml', most: 256 }
+const address = { meaning: 'IP address, of each server at most 16', most: 4096 }
 const leg = { meaning: 'the side of Pulseward', values: ['device', 'broker'] }
 const direction = { meaning: 'up: device to broker; down: broker to device', values: ['up', 'down'] }
 const action = { meaning: 'what policy did about it', most: 16 }
@@ -172,15 +160,64 @@ export const metricTable = {
     'gauge',
     'Brokers',
     'Whether the last handshake with a server was trusted (1), or not or not yet (0).',
-    { upstream, server: { meaning: 'host:port of proxy.yaml', most: 256 } },
+    { upstream, server },
+  ),
+  pulseward_upstream_address_trusted: metric(
+    'gauge',
+    'Brokers',
+    'Whether the last handshake with an address that the name of a server resolves to was trusted (1), or not (0).',
+    { upstream, server, address },
+  ),
+  pulseward_upstream_address_last_check_timestamp_seconds: metric(
+    'gauge',
+    'Brokers',
+    'When an address of a server was last checked, in seconds since 1970; 0 if not yet.',
+    { upstream, server, address },
   ),
   pulseward_upstream_cert_not_after_timestamp_seconds: metric(
     'gauge',
     'Brokers',
     'End of validity of the certificates in the chain verified last, in seconds since 1970.',
-    { upstream, position: { meaning: 'place in the chain, 0 is the leaf', most: 10 } },
+    {
+      upstream,
+      position: { meaning: 'place in the chain, 0 is the leaf', most: 10 },
+      pin: { meaning: 'first twelve characters of the pin of its key', most: 256 },
+    },
   ),
-  pulseward_upstream_pins: metric('gauge', 'Brokers', 'Public key pins configured.', { upstream }),
+  pulseward_upstream_pins: metric('gauge', 'Brokers', 'Pins that count, those accepted included.', {
+    upstream,
+  }),
+  pulseward_upstream_pin_not_after_timestamp_seconds: metric(
+    'gauge',
+    'Brokers',
+    'Last moment a pin counts, in seconds since 1970; only pins with notAfter have one.',
+    {
+      upstream,
+      pin: { meaning: 'first twelve characters of the pin', most: 256 },
+      role: { meaning: 'whether the chain verified last has its key', values: ['current', 'backup'] },
+    },
+  ),
+  pulseward_upstream_pin_mismatches_reported_total: metric(
+    'counter',
+    'Brokers',
+    'Handshakes that only the pins spoke against, let through because `pinMode` is `report`.',
+    { upstream, verdict: { meaning: 'what the handshake most likely means', most: 32 } },
+  ),
+
+  pulseward_evidence_incidents_total: metric(
+    'counter',
+    'Brokers',
+    'Incidents recorded: brokers not trusted, each once while it lasts.',
+    { verdict: { meaning: 'what the handshake most likely means', most: 32 } },
+  ),
+  pulseward_evidence_bytes: metric(
+    'gauge',
+    'Brokers',
+    'Size of the evidence on disk: incidents and their hash chain.',
+  ),
+  pulseward_evidence_failures_total: metric('counter', 'Brokers', 'Evidence that could not be recorded.', {
+    reason: { meaning: 'what stood against it', values: evidenceFailures },
+  }),
 
   pulseward_findings_total: metric('counter', 'Findings', 'Findings of detectors.', {
     detector: { meaning: 'kind of the detector', most: 64 },
@@ -239,13 +276,4 @@ export const metricTable = {
     'The proxy itself',
     'Memory buffers hold outside the heap, in bytes.',
   ),
-}
-
-function metric<L extends Labels = typeof unlabelled>(
-  type: MetricType,
-  area: string,
-  help: string,
-  labels?: L,
-): Metric<L> {
-  return { type, area, help, labels: labels ?? (unlabelled as L) }
 }

@@ -5,7 +5,7 @@ import { allRules } from '../mqtt/rules.ts'
 import { Histogram, LabelledCounter } from './counters.ts'
 import type { Sample } from './counters.ts'
 import { Gauges } from './inventory.ts'
-import type { Inventory, Transport } from './inventory.ts'
+import type { AddressGauge, ChainView, Inventory, Transport } from './inventory.ts'
 import {
   byteSamples,
   connackSamples,
@@ -18,7 +18,7 @@ import {
 } from './samples.ts'
 import type { Leg } from './samples.ts'
 import { acceptResults, handshakeBounds, metricTable } from './table.ts'
-import type { handshakeResults, Label, LabelOf, MetricName } from './table.ts'
+import type { evidenceFailures, handshakeResults, Label, LabelOf, MetricName } from './table.ts'
 
 export type AcceptResult = (typeof acceptResults)[number]
 
@@ -73,11 +73,17 @@ export class Tally {
     pulseward_tls_handshakes_total: counterOf('pulseward_tls_handshakes_total'),
     pulseward_upstream_dial_failures_total: counterOf('pulseward_upstream_dial_failures_total'),
     pulseward_upstream_verify_failures_total: counterOf('pulseward_upstream_verify_failures_total'),
+    pulseward_upstream_pin_mismatches_reported_total: counterOf(
+      'pulseward_upstream_pin_mismatches_reported_total',
+    ),
+    pulseward_evidence_incidents_total: counterOf('pulseward_evidence_incidents_total'),
+    pulseward_evidence_failures_total: counterOf('pulseward_evidence_failures_total'),
     pulseward_findings_total: counterOf('pulseward_findings_total'),
     pulseward_rule_hits_total: counterOf('pulseward_rule_hits_total'),
   }
   #inForce: InForce | undefined
   #lastReloadFailed = false
+  #evidenceBytes = 0
   #reloads = { success: 0, failure: 0 }
 
   /** A snapshot came into force: gauges of names it lacks go, counters of names it brings begin at 0. */
@@ -144,9 +150,38 @@ export class Tally {
   }
 
   /** A server was trusted; `notAfter` of its verified chain in milliseconds since 1970, the leaf first. */
-  trusted(upstream: string, server: string, notAfter: readonly number[]): void {
+  trusted(upstream: string, server: string, notAfter: readonly number[], view?: ChainView): void {
     this.#gauges.trust(upstream, server, true)
-    this.#gauges.chain(upstream, notAfter)
+    this.#gauges.chain(upstream, notAfter, view)
+  }
+
+  /** A server was trusted only because a mismatch of pins is reported, not enforced. */
+  pinMismatchReported(upstream: string, verdict: string): void {
+    this.#counters.pulseward_upstream_pin_mismatches_reported_total.add({ upstream, verdict })
+  }
+
+  /** A server has an address that is trusted, whatever its other addresses are. */
+  usable(upstream: string, server: string): void {
+    this.#gauges.trust(upstream, server, true)
+  }
+
+  /** The addresses that the name of a server stands for, all of them, as they stand now. */
+  addresses(upstream: string, server: string, states: readonly AddressGauge[]): void {
+    this.#gauges.addresses(upstream, server, states)
+  }
+
+  /** A broker that was not trusted is on record. */
+  evidenceRecorded(verdict: string): void {
+    this.#counters.pulseward_evidence_incidents_total.add({ verdict })
+  }
+
+  evidenceFailed(reason: (typeof evidenceFailures)[number]): void {
+    this.#counters.pulseward_evidence_failures_total.add({ reason })
+  }
+
+  /** The evidence on disk has this size now. */
+  evidenceHeld(bytes: number): void {
+    this.#evidenceBytes = bytes
   }
 
   /** A detector found something and policy decided. */
@@ -178,8 +213,12 @@ export class Tally {
       pulseward_keepalive_expired_total: single(this.keepAliveExpired),
       pulseward_tls_handshake_seconds: durationSamples(this.#durations),
       pulseward_upstream_trusted: gauges.trusted(),
+      pulseward_upstream_address_trusted: gauges.addressTrust(),
+      pulseward_upstream_address_last_check_timestamp_seconds: gauges.addressChecks(),
       pulseward_upstream_cert_not_after_timestamp_seconds: gauges.notAfter(),
       pulseward_upstream_pins: gauges.pins(),
+      pulseward_evidence_bytes: single(this.#evidenceBytes),
+      pulseward_upstream_pin_not_after_timestamp_seconds: gauges.pinEnds(),
       pulseward_log_lines_suppressed_total: single(this.logLinesSuppressed),
       pulseward_log_lines_dropped_total: single(this.logLinesDropped),
       pulseward_label_overflow_total: overflowSamples(this.#counters),

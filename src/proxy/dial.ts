@@ -2,6 +2,7 @@
 
 import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
 import { brokerOptions, type BrokerContext } from '../tls/contexts.ts'
+import { Course } from './witness.ts'
 
 export interface DialOptions {
   readonly host: string
@@ -23,15 +24,18 @@ export interface Dialled {
   readonly socket: TLSSocket
   /** Duration of the TLS handshake alone. */
   readonly seconds: number
+  readonly course: Course
 }
 
 /** A failed dial says in `code` what OpenSSL or the system said; `phase` tells how far it got. */
 export class DialError extends Error {
   readonly phase: 'dial' | 'handshake'
-  constructor(phase: 'dial' | 'handshake', cause: Error) {
+  readonly course: Course
+  constructor(phase: 'dial' | 'handshake', cause: Error, course: Course) {
     super(cause.message, { cause })
     this.name = 'DialError'
     this.phase = phase
+    this.course = course
   }
 }
 
@@ -48,6 +52,7 @@ export function dial({
   const { promise, resolve, reject } = Promise.withResolvers<Dialled>()
   const options = { ...brokerOptions(context, name), host, port, allowHalfOpen: true }
   const socket = connect(session === undefined ? options : { ...options, session })
+  const course = new Course(socket)
   socket.setNoDelay(true)
   // Node converts the whole chain for a name check that ours replaces: a seventh of all a handshake costs us.
   socket.getPeerCertificate = noCertificate
@@ -58,8 +63,8 @@ export function dial({
   }
   const fail = (error: Error): void => {
     settle()
-    socket.destroy()
-    reject(new DialError(connectedAt === 0 ? 'dial' : 'handshake', error))
+    course.hangUp()
+    reject(new DialError(connectedAt === 0 ? 'dial' : 'handshake', error, course))
   }
   const late = (): void => fail(Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' }))
   const cancel = (): void => fail(Object.assign(new Error('given up'), { code: 'ABORT_ERR' }))
@@ -79,7 +84,7 @@ export function dial({
     settle()
     socket.off('error', fail)
     socket.off('close', onClose)
-    resolve({ socket, seconds: (performance.now() - connectedAt) / 1000 })
+    resolve({ socket, seconds: (performance.now() - connectedAt) / 1000, course })
   })
   return promise
 }

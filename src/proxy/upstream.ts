@@ -3,7 +3,8 @@
 import type { TLSSocket } from 'node:tls'
 import type { UpstreamPlan } from '../config/snapshot.ts'
 import { messageOf, PulsewardError } from '../errors.ts'
-import { hostPort } from '../net/address.ts'
+import { hostPort, peerAddress } from '../net/address.ts'
+import { systemLookup, type Lookup } from '../net/resolve.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { explainFailure } from '../tls/failure.ts'
 import { describe } from '../tls/handshake.ts'
@@ -11,6 +12,11 @@ import { judge } from '../tls/trust.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
 import { dial, DialError, type Dialled } from './dial.ts'
 import type { Hub } from './hub.ts'
+import { downTime, Patrol, servedOf } from './patrol.ts'
+import { PinWatch, reasonsOf } from './pin-watch.ts'
+import { weaker } from './probe.ts'
+import type { Server, ServerState } from './server.ts'
+import { Witness, type Course, type Evidence } from './witness.ts'
 
 /** A connection to a server that was trusted; nothing has been written to it yet. */
 export interface Connected {
@@ -20,45 +26,19 @@ export interface Connected {
   readonly facts: HandshakeFacts
 }
 
-/** What is known of one server. */
-export interface ServerState {
-  readonly server: string
-  /** A verdict, a dial failure's reason, or `unchecked`. */
-  verdict: string
-  reasons: readonly string[]
-  /** Milliseconds since 1970; 0 before the first handshake. */
-  checkedAt: number
-}
-
-interface Server extends ServerState {
-  readonly host: string
-  readonly port: number
-  /** Milliseconds by the monotonic clock: before it, the server is left alone or tried last. */
-  distrustedUntil: number
-  downUntil: number
-  /** `until` in milliseconds by the monotonic clock. */
-  ticket: { readonly session: Buffer; readonly verdict: Verdict; readonly until: number } | undefined
-}
-
 interface UpstreamDeps {
   readonly metrics: Metrics
   readonly limited: Hub['limited']
   /** Milliseconds, monotonic. */
   readonly clock?: () => number
+  /** Of the canary; sessions have the system resolve names. */
+  readonly lookup?: Lookup
+  /** Gets what is seen of every server that is not trusted. */
+  readonly evidence?: Evidence
 }
 
-interface Attempt {
-  readonly signal: AbortSignal
-  /** Without resuming a session. */
-  readonly fresh?: boolean
-}
-
-/** A server that did not answer is tried after the others for this long, so that a dead first one delays nobody. */
-const downTime = 5000
 /** Brokers hang up for many reasons; a handshake for each of them would only fill their logs. */
 const doubtTime = 5000
-/** Handshakes that failed because somebody offers less than was asked for: an old broker, or one in the middle. */
-const weaker: ReadonlySet<string> = new Set(['downgraded', 'group-refused', 'not-tls'])
 /** Sessions are resumed for this long after the full handshake they began with; then the chain is shown again. */
 const ticketTime = 3_600_000
 
@@ -70,14 +50,28 @@ export class Upstream {
   readonly #limited: Hub['limited']
   /** Milliseconds, monotonic. */
   readonly #clock: () => number
+  readonly #patrol: Patrol
+  readonly #witness: Witness
+  /** Sessions that wait for a server. */
+  #waiting = 0
   #doubtedAt = -Infinity
   #probedAt = -Infinity
+  readonly #pins: PinWatch
 
   constructor(plan: UpstreamPlan, deps: UpstreamDeps) {
     this.plan = plan
     this.#metrics = deps.metrics
     this.#limited = deps.limited
     this.#clock = deps.clock ?? (() => performance.now())
+    this.#pins = new PinWatch(plan, deps)
+    this.#witness = new Witness(plan, { evidence: deps.evidence, waiting: () => this.#waiting })
+    this.#patrol = new Patrol(plan, {
+      lookup: systemLookup,
+      ...deps,
+      clock: this.#clock,
+      witness: this.#witness,
+      onTrusted: (server, facts, verdict) => this.#welcome(server, facts, verdict),
+    })
     this.#servers = plan.servers.map(({ host, port }) => ({
       host,
       port,
@@ -85,6 +79,7 @@ export class Upstream {
       verdict: 'unchecked',
       reasons: [],
       checkedAt: 0,
+      addresses: [],
       distrustedUntil: -Infinity,
       downUntil: -Infinity,
       ticket: undefined,
@@ -105,9 +100,13 @@ export class Upstream {
     this.#doubtedAt = this.#clock()
   }
 
-  /** Whether the last handshake of at least one server was trusted. */
+  /** Whether the last handshake of at least one server was trusted, or one of its addresses is. */
   get trusted(): boolean {
-    return this.#servers.some(({ verdict }) => verdict === 'trusted')
+    const now = this.#clock()
+    return this.#servers.some(
+      ({ verdict, distrustedUntil }) =>
+        verdict === 'trusted' || (verdict === 'mixed' && distrustedUntil <= now),
+    )
   }
 
   /**
@@ -115,11 +114,20 @@ export class Upstream {
    * and none trusted, else with `upstream-unreachable`; the latter too once `signal` says that nobody waits any more.
    */
   async connect(signal: AbortSignal): Promise<Connected> {
+    this.#waiting += 1
+    try {
+      return await this.#connect(signal)
+    } finally {
+      this.#waiting -= 1
+    }
+  }
+
+  async #connect(signal: AbortSignal): Promise<Connected> {
     const began = this.#clock()
     const failures: string[] = []
     for (const server of this.#inOrder()) {
       if (signal.aborted) break
-      const connected = await this.#attempt(server, { signal })
+      const connected = await this.#attempt(server, signal)
       if (typeof connected !== 'string') return connected
       failures.push(`${server.server}: ${connected}`)
     }
@@ -147,16 +155,12 @@ export class Upstream {
     )
   }
 
-  /** One handshake with each server, for readiness: no MQTT is spoken, and no ticket is used. Never rejects. */
+  /** One handshake with every address of each server that is not left alone just now; see `Patrol.round`. */
   async probe(signal: AbortSignal): Promise<void> {
-    this.#probedAt = this.#clock()
-    await Promise.all(
-      this.#servers.map(async (server) => {
-        if (server.distrustedUntil > this.#clock()) return
-        const connected = await this.#attempt(server, { signal, fresh: true })
-        if (typeof connected !== 'string') connected.socket.destroy()
-      }),
-    )
+    const now = this.#clock()
+    this.#probedAt = now
+    const willing = this.#servers.filter(({ distrustedUntil }) => distrustedUntil <= now)
+    await this.#patrol.round(willing, signal)
   }
 
   /** Servers to try: not those that failed trust a short while ago; those that did not answer come last. */
@@ -167,11 +171,11 @@ export class Upstream {
   }
 
   /** A trusted connection, or in a few words why there is none. */
-  async #attempt(server: Server, { signal, fresh = false }: Attempt): Promise<Connected | string> {
+  async #attempt(server: Server, signal: AbortSignal): Promise<Connected | string> {
     const { serverName, context, timeouts } = this.plan
     const name = serverName ?? server.host
     const ticket =
-      fresh || server.ticket === undefined || server.ticket.until < this.#clock() ? undefined : server.ticket
+      server.ticket === undefined || server.ticket.until < this.#clock() ? undefined : server.ticket
     let verdict: Verdict | undefined
     let until = 0
     let early: Buffer | undefined
@@ -185,14 +189,14 @@ export class Upstream {
     } catch (error) {
       return this.#notReached(server, error)
     }
-    const { socket, seconds } = dialled
+    const { socket, seconds, course } = dialled
     let facts: HandshakeFacts
     try {
       facts = describe(socket, { name, at: Date.now(), earlier: ticket?.verdict })
       verdict = judge(facts, this.plan.trust)
     } catch (error) {
-      socket.destroy()
-      return this.#unjudged(server, error)
+      course.hangUp()
+      return this.#unjudged(server, error, course)
     }
     this.#metrics.handshaken({
       leg: 'broker',
@@ -203,18 +207,25 @@ export class Upstream {
     })
     server.checkedAt = facts.at
     server.verdict = verdict.verdict
-    server.reasons = verdict.reasons
+    server.reasons = reasonsOf(verdict)
+    this.#patrol.met(server, peerAddress(socket.remoteAddress), verdict, facts.at)
     if (verdict.verdict !== 'trusted') {
-      socket.destroy()
+      course.hangUp()
+      this.#witness.distrusted(server.server, course, facts, verdict)
       return this.#distrust(server, verdict)
     }
     // However often it is renewed, a session ends an hour after the handshake that showed the certificates.
     until = (facts.resumed ? ticket?.until : undefined) ?? this.#clock() + ticketTime
     if (early !== undefined) server.ticket = { session: early, verdict, until }
     server.downUntil = 0
-    const notAfter = verdict.path.map((certificate) => certificate.validToDate.getTime())
-    this.#metrics.trusted(this.plan.name, server.server, notAfter)
+    course.writes.release()
+    this.#welcome(server, facts, verdict)
     return { socket, server: server.server, facts }
+  }
+
+  /** What a trusted handshake shows is counted and watched, whether a session or the canary made it. */
+  #welcome(server: Server, facts: HandshakeFacts, verdict: Verdict): void {
+    this.#pins.trusted(server.server, verdict, facts)
   }
 
   #notReached(server: Server, error: unknown): string {
@@ -234,6 +245,7 @@ export class Upstream {
     if (weaker.has(reason)) {
       server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
       this.#metrics.distrusted(name, server.server, 'downgraded', reason)
+      if (error instanceof DialError) this.#witness.downgraded(server.server, error.course, { reason, hint })
     } else {
       server.downUntil = this.#clock() + downTime
       this.#metrics.unreached(name, server.server, reason)
@@ -244,14 +256,20 @@ export class Upstream {
     return reason
   }
 
+  /** Says which certificates and pins end soon, where that was not said today. */
+  remind(now: number): void {
+    this.#pins.remind(now)
+  }
+
   /** A defect of ours in judging what was shown: fails closed, and takes nobody else along. */
-  #unjudged(server: Server, error: unknown): string {
+  #unjudged(server: Server, error: unknown, course: Course): string {
     server.checkedAt = Date.now()
     server.verdict = 'unjudged'
     server.reasons = [messageOf(error)]
     server.ticket = undefined
     server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
     this.#metrics.distrusted(this.plan.name, server.server, server.verdict, 'unjudged')
+    this.#witness.unjudged(server.server, course, error)
     const stack = error instanceof Error ? error.stack : String(error)
     const fields = { upstream: this.plan.name, server: server.server, stack }
     const message = 'a defect in Pulseward: broker not judged; nothing was sent to it'
@@ -262,15 +280,9 @@ export class Upstream {
   #distrust(server: Server, verdict: Verdict): string {
     server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
     server.ticket = undefined
-    const { causes, reasons, hint, servedPins } = verdict
+    const { causes, reasons, hint } = verdict
     const cause = causes[0] ?? 'unjudged'
     this.#metrics.distrusted(this.plan.name, server.server, verdict.verdict, cause)
-    const served = servedPins.map(({ pin, subject, position, notAfter }) => ({
-      pin,
-      subject,
-      position,
-      notAfter: Number.isFinite(notAfter) ? new Date(notAfter).toISOString() : 'unreadable',
-    }))
     const fields = {
       upstream: this.plan.name,
       server: server.server,
@@ -278,7 +290,7 @@ export class Upstream {
       causes,
       reasons,
       hint,
-      served,
+      served: servedOf(verdict),
     }
     const message = 'broker not trusted; nothing was sent to it'
     this.#limited('error', `${server.server} ${cause}`, fields, message)

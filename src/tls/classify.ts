@@ -21,6 +21,7 @@ const ORDER = [
   'downgraded',
   'likely-rotation',
   'weak-key',
+  'weak-signature',
   'expired',
   'not-yet-valid',
 ] as const satisfies readonly VerdictKind[]
@@ -38,6 +39,8 @@ function meaningOf(cause: Cause, isSameIssuer: () => boolean): VerdictKind {
     case 'downgraded':
     case 'group-refused':
       return 'downgraded'
+    case 'pin-not-in-force':
+      return 'expired'
     default:
       return cause
   }
@@ -57,7 +60,12 @@ const HINTS: Readonly<Record<Cause, string>> = {
     "somebody shows the broker's public certificate without having its key: look for what answers at the broker's address",
   'pin-mismatch':
     "the key is none of the pinned ones, and its issuer is not the one this broker's certificates came from: treat it as a man in the middle until the broker's administrator confirms the served pins by another channel",
-  'weak-key': "have the broker's certificate issued anew with RSA 2048 or P-256",
+  'pin-not-in-force':
+    'the pin of this broker counts only between its dates: confirm the served pins by another channel, then renew notAfter in upstreams.NAME.tls.pins or list the new pin',
+  'weak-key':
+    "have the broker's certificate issued anew with RSA 2048 or P-256; for an old broker that cannot, upstreams.NAME.tls.weakCertificates: accept lets RSA from 1024 bits and SHA-1 pass",
+  'weak-signature':
+    "have the broker's certificate issued anew by a CA that signs with SHA-256; for an old broker that cannot, upstreams.NAME.tls.weakCertificates: accept lets SHA-1 and RSA from 1024 bits pass, MD5 never",
   downgraded:
     'bring the broker to TLS 1.3, or allow less with upstreams.NAME.tls.minVersion; if it spoke TLS 1.3 before, somebody in between may be holding it down',
   'group-refused':

@@ -9,6 +9,7 @@ import { readCertificates, trustAnchors } from './anchors.ts'
 import type { TrustAnchors } from './anchors.ts'
 import { offeredGroups, SERVED_GROUPS } from './groups.ts'
 import type { PostQuantum } from './groups.ts'
+import type { WeakCertificates } from './limits.ts'
 
 export interface DeviceTls {
   /** PEM chains, leaf first: one a key type, so that a device gets the type it understands. */
@@ -29,6 +30,8 @@ export interface BrokerTls {
   readonly ca: readonly string[] | 'system'
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
   readonly postQuantum: PostQuantum
+  /** `refuse` where it is absent. */
+  readonly weakCertificates?: WeakCertificates
   /** PEM texts, chain leaf first. */
   readonly clientCertificate?: { readonly cert: string; readonly key: string }
 }
@@ -43,6 +46,12 @@ export interface BrokerContext {
 const MODERN = 'ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!PSK'
 /** AES-256 first: its key keeps a margin against a quantum computer, and costs nothing measurable here. */
 const BROKERS = `TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:${MODERN}`
+/** OpenSSL takes SHA-1 in a chain at level 0 only, where it would take it in the handshake too: that stays strong. */
+const WEAK_BROKERS = {
+  ciphers: `${BROKERS}:@SECLEVEL=0`,
+  sigalgs:
+    'ed25519:ed448:ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:RSA+SHA256:RSA+SHA384:RSA+SHA512',
+}
 /** AES-128 first, for slow processors. TLS 1.2 of before 2014 often has CBC only; its secrets still stay forward. */
 const DEVICES = `TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384:${MODERN}:ECDHE+AES`
 /** TLS 1.0 and 1.1 sign with SHA-1, forbidden above level 0; devices that old may know RSA key exchange only. */
@@ -76,13 +85,19 @@ export function deviceContext({ cert, key, minVersion }: DeviceTls): DeviceConte
  *
  * @throws {PulsewardError} `ca-invalid` or `certificate-invalid`, blame `config`.
  */
-export function brokerContext({ ca, minVersion, postQuantum, clientCertificate }: BrokerTls): BrokerContext {
+export function brokerContext({
+  ca,
+  minVersion,
+  postQuantum,
+  weakCertificates = 'refuse',
+  clientCertificate,
+}: BrokerTls): BrokerContext {
   const anchors = trustAnchors(ca)
   const own = clientCertificate === undefined ? undefined : checkPair(clientCertificate)
   const context = build('the client certificate', {
     ca: [...anchors.pem],
     minVersion,
-    ciphers: BROKERS,
+    ...(weakCertificates === 'accept' ? WEAK_BROKERS : { ciphers: BROKERS }),
     ecdhCurve: offeredGroups(postQuantum),
     // In TLS 1.2 a renegotiation could bring another certificate after the verdict.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,

@@ -13,6 +13,7 @@ export const FAILURES = [
   'downgraded',
   'group-refused',
   'not-tls',
+  'oversized',
   'client-certificate',
   'tls-alert',
   'tls-error',
@@ -123,6 +124,7 @@ const TLS_ERRORS = new Map<string, FailureReason>([
   ['PACKET_LENGTH_TOO_LONG', 'not-tls'],
   ['UNKNOWN_PROTOCOL', 'not-tls'],
   ['HTTP_REQUEST', 'not-tls'],
+  ['EXCESSIVE_MESSAGE_SIZE', 'oversized'],
 ])
 
 const HINTS: Readonly<Record<FailureReason, string>> = {
@@ -141,6 +143,8 @@ const HINTS: Readonly<Record<FailureReason, string>> = {
   'group-refused':
     'the broker most likely lacks post-quantum key exchange: bring it to OpenSSL 3.5, or set tls.postQuantum to prefer',
   'not-tls': "what answers does not speak TLS: check that the port is the broker's TLS port, often 8883",
+  oversized:
+    'the broker sent a chain, or another message of the handshake, larger than any needs to be (100 KiB): have it serve its own certificate and the intermediates only; if it does, something else is answering',
   'client-certificate':
     'the broker wants another client certificate than it was shown: check tls.clientCertificate and the CA the broker trusts',
   'tls-alert':

@@ -2,11 +2,24 @@
 import type { KeyObject, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import type { TrustAnchors } from './anchors.ts'
+import { judgeLimits } from './limits.ts'
+import type { WeakCertificates } from './limits.ts'
 import { verifiedPaths } from './path.ts'
-import { pinOf, samePin } from './pins.ts'
+import { pinOf } from './pins.ts'
+import { answersTo, isInForce, pinsIn } from './pinset.ts'
+import type { Pin } from './pinset.ts'
 import { printable } from '../printable.ts'
 import { nameLine } from './words.ts'
 import type { BrokerIdentity, Objection, ServedPin } from './verdict.ts'
+
+/** More ways to an anchor than any PKI has. */
+const MAX_PATHS = 32
+
+interface Demands {
+  readonly anchors: TrustAnchors
+  readonly pins: readonly Pin[]
+  readonly weakCertificates?: WeakCertificates
+}
 
 export interface Examination {
   readonly identity: BrokerIdentity
@@ -18,15 +31,27 @@ export function examine(
   served: readonly X509Certificate[],
   name: string,
   at: number,
-  { anchors, pins }: { readonly anchors: TrustAnchors; readonly pins: readonly string[] },
+  { anchors, pins, weakCertificates = 'refuse' }: Demands,
 ): Examination {
   const servedPins = served.flatMap(describePin)
-  const path = bestPath([...verifiedPaths(served, anchors)], pins, at)
+  const judged = [...verifiedPaths(served, anchors).take(MAX_PATHS)].map((found) => ({
+    path: found,
+    faults: [...judgeKeys(found, weakCertificates), ...judgeLimits(found, name, weakCertificates)],
+  }))
+  // A path that may not be used holds no pin and hides no other.
+  const sound = judged.filter(({ faults }) => faults.length === 0)
+  const usable = sound.length > 0 ? sound : judged
+  const path = bestPath(
+    usable.map((one) => one.path),
+    pins,
+    at,
+  )
+  const faults = usable.find((one) => one.path === path)?.faults
   const objections = [
     ...judgePath(served, path),
     ...judgeName(served[0], name),
-    ...judgePins(path, servedPins, pins),
-    ...judgeKeys(path.length > 0 ? path : served.slice(0, 1)),
+    ...judgePins(path, served, pins, at),
+    ...(faults ?? judgeKeys(served.slice(0, 1), weakCertificates)),
   ]
   return { identity: { path, servedPins }, objections }
 }
@@ -54,11 +79,12 @@ function carriesName(leaf: X509Certificate, name: string): boolean {
 /** A path with a pinned key in it is the best, then one that is in date, then the first. */
 function bestPath(
   paths: readonly (readonly X509Certificate[])[],
-  pins: readonly string[],
+  pins: readonly Pin[],
   at: number,
 ): readonly X509Certificate[] {
   const inDate = paths.filter((path) => isInDate(path, at))
-  const pinned = (path: readonly X509Certificate[]): boolean => holdsPin(pinsOf(path), pins)
+  const inForce = pins.filter((pin) => isInForce(pin, at))
+  const pinned = (path: readonly X509Certificate[]): boolean => pinsIn(path, inForce).length > 0
   return inDate.find(pinned) ?? paths.find(pinned) ?? inDate[0] ?? paths[0] ?? []
 }
 
@@ -89,25 +115,62 @@ function judgeName(leaf: X509Certificate | undefined, name: string): Objection[]
   return [{ cause: 'name-mismatch', reason: `its certificate is not for "${name}" but for ${names}` }]
 }
 
-function judgePins(
+/** What the pins say of a path at the moment `at`: one of them must be in it, and count then. */
+export function judgePins(
   path: readonly X509Certificate[],
-  servedPins: readonly ServedPin[],
-  pins: readonly string[],
+  served: readonly X509Certificate[],
+  pins: readonly Pin[],
+  at: number,
 ): Objection[] {
-  if (pins.length === 0 || holdsPin(pinsOf(path), pins)) return []
-  const shown = servedPins.find(({ pin }) => holdsPin([pin], pins))
+  const inForce = pins.filter((pin) => isInForce(pin, at))
+  if (pins.length === 0 || pinsIn(path, inForce).length > 0) return []
+  const shown = served.findIndex((certificate) => inForce.some((pin) => answersTo(certificate, pin)))
   // Its own key is pinned, only the chain is not trusted: that is its own objection.
-  if (path.length === 0 && shown?.position === 0) return []
-  if (shown !== undefined) {
-    const reason = `it shows a pinned certificate, "${shown.subject}", that did not sign its own: anyone can copy that one`
+  if (path.length === 0 && shown === 0) return []
+  const copied = shown === -1 ? undefined : served[shown]
+  if (copied !== undefined) {
+    const reason = `it shows a pinned certificate, "${nameLine(copied.subject)}", that did not sign its own: anyone can copy that one`
     return [{ cause: 'copied-certificate', reason }]
   }
-  const reason = `none of the ${pins.length} pinned keys is in its verified chain`
-  return [{ cause: 'pin-mismatch', reason }]
+  return [...judgeDatesOfPins(path, inForce.length, pins), ...judgeMatch(path, inForce.length, pins)]
 }
 
-function judgeKeys(path: readonly X509Certificate[]): Objection[] {
-  const weak = path.find((certificate) => isWeak(keyOf(certificate)))
+function judgeDatesOfPins(
+  path: readonly X509Certificate[],
+  inForce: number,
+  pins: readonly Pin[],
+): Objection[] {
+  const [outside] = pinsIn(path, pins)
+  if (outside !== undefined) {
+    const reason = `the pin ${outside.pin} in its chain counts only ${spanOf(outside)}`
+    return [{ cause: 'pin-not-in-force', reason }]
+  }
+  if (inForce > 0) return []
+  const reason = `every one of the ${pins.length} pins is outside its dates, so nothing is trusted`
+  return [{ cause: 'pin-not-in-force', reason }]
+}
+
+function judgeMatch(path: readonly X509Certificate[], inForce: number, pins: readonly Pin[]): Objection[] {
+  if (pinsIn(path, pins).length > 0) return []
+  const outside = pins.length - inForce
+  const dates = outside === 0 ? '' : `, ${outside} of them outside their dates`
+  return [
+    {
+      cause: 'pin-mismatch',
+      reason: `none of the ${pins.length} pinned keys is in its verified chain${dates}`,
+    },
+  ]
+}
+
+function spanOf({ notBefore, notAfter }: Pin): string {
+  return [
+    ...(notBefore === undefined ? [] : [`from ${new Date(notBefore).toISOString()}`]),
+    ...(notAfter === undefined ? [] : [`until ${new Date(notAfter).toISOString()}`]),
+  ].join(' ')
+}
+
+function judgeKeys(path: readonly X509Certificate[], weakCertificates: WeakCertificates): Objection[] {
+  const weak = path.find((certificate) => isWeak(keyOf(certificate), weakCertificates))
   if (weak === undefined) return []
   const subject = nameLine(weak.subject)
   return [
@@ -118,10 +181,10 @@ function judgeKeys(path: readonly X509Certificate[]): Objection[] {
   ]
 }
 
-/** NIST SP 800-131A: RSA under 2048 bits and curves under 224 bits are disallowed. */
-function isWeak(key: KeyObject | undefined): boolean {
+/** NIST SP 800-131A: RSA under 2048 bits and curves under 224 bits are disallowed; what an old broker has is 1024. */
+function isWeak(key: KeyObject | undefined, weakCertificates: WeakCertificates): boolean {
   const { modulusLength, namedCurve } = key?.asymmetricKeyDetails ?? {}
-  if (modulusLength !== undefined) return modulusLength < 2048
+  if (modulusLength !== undefined) return modulusLength < (weakCertificates === 'accept' ? 1024 : 2048)
   return key === undefined || /1\d\d[a-z]\d$/.test(namedCurve ?? '')
 }
 
@@ -130,14 +193,6 @@ function describePin(certificate: X509Certificate, position: number): ServedPin[
   if (keyOf(certificate) === undefined) return []
   const notAfter = certificate.validToDate.getTime()
   return [{ pin: pinOf(certificate), subject: nameLine(certificate.subject), notAfter, position }]
-}
-
-function pinsOf(path: readonly X509Certificate[]): string[] {
-  return path.flatMap(describePin).map(({ pin }) => pin)
-}
-
-function holdsPin(found: readonly string[], pins: readonly string[]): boolean {
-  return found.some((pin) => pins.some((wanted) => samePin(pin, wanted)))
 }
 
 function isSelfSigned(certificate: X509Certificate): boolean {

@@ -30,7 +30,7 @@ export class TrustMemory {
   vouch(name: string, verdict: Verdict): void {
     this.#given.set(verdict, name)
     const issuer = verdict.path[1] ?? verdict.path[0]
-    if (issuer !== undefined) this.#issuers.set(name, issuer)
+    if (issuer !== undefined && verdict.reported === undefined) this.#issuers.set(name, issuer)
   }
 
   /** The issuer of the last leaf that was trusted for this name. */

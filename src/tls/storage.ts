@@ -1,4 +1,4 @@
-// Private files of the local authority: read with a bound, written whole or not at all, set aside rather than destroyed.
+// Private files of the state directory: read with a bound, written whole or not at all, set aside rather than destroyed.
 import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'

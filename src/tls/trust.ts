@@ -2,28 +2,38 @@
 import type { TrustAnchors } from './anchors.ts'
 import { isPostQuantum } from './groups.ts'
 import type { PostQuantum } from './groups.ts'
-import { examine, isExpired, isInDate, isNotYetValid } from './identify.ts'
+import type { WeakCertificates } from './limits.ts'
+import { examine, isExpired, isInDate, isNotYetValid, judgePins } from './identify.ts'
 import type { Examination } from './identify.ts'
 import { TrustMemory } from './memory.ts'
 import { pinOf, samePin } from './pins.ts'
+import { asPin, isDated } from './pinset.ts'
+import type { Pin } from './pinset.ts'
 import { momentText, nameLine } from './words.ts'
 import { classify, nextStep } from './classify.ts'
+import { doubtClock } from './clock.ts'
 import { CAUSES } from './verdict.ts'
 import type { HandshakeFacts, Objection, Verdict } from './verdict.ts'
 
 /** What a broker has to satisfy. Make a new object on every change: its memory must not outlive the settings. */
 export interface TrustSettings {
   readonly anchors: TrustAnchors
-  /** Canonical pins (see `parsePin`); none means that chain and name decide alone. */
-  readonly pins: readonly string[]
+  /** None means that chain and name decide alone. */
+  readonly pins: readonly Pin[]
+  /** `report` lets a broker through that only the pins speak against; `enforce` unless given. */
+  readonly pinMode?: 'enforce' | 'report'
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
   readonly postQuantum: PostQuantum
+  /** `refuse` where it is absent. */
+  readonly weakCertificates?: WeakCertificates
   readonly memory: TrustMemory
 }
 
 /** Trust settings with a memory of their own. */
-export function trustSettings(settings: Omit<TrustSettings, 'memory'>): TrustSettings {
-  return Object.freeze({ ...settings, memory: new TrustMemory() })
+export function trustSettings(
+  settings: Omit<TrustSettings, 'memory' | 'pins'> & { readonly pins: readonly (Pin | string)[] },
+): TrustSettings {
+  return Object.freeze({ ...settings, pins: settings.pins.map(asPin), memory: new TrustMemory() })
 }
 
 /**
@@ -35,10 +45,11 @@ export function judge(facts: HandshakeFacts, settings: TrustSettings): Verdict {
   const { identity, objections } = facts.resumed ? recognise(facts, settings) : prove(facts, settings)
   const all = [
     ...objections,
-    ...judgeAuthorization(facts, identity.path.length > 0),
+    ...judgeAuthorization(facts, identity.path.length > 0, objections),
     ...judgeDates(facts, identity.path),
     ...judgeLink(facts, settings),
   ]
+  all.push(...doubtClock(facts.at, all, identity.path))
   const sorted = all.toSorted((a, b) => CAUSES.indexOf(a.cause) - CAUSES.indexOf(b.cause))
   const causes = [...new Set(sorted.map(({ cause }) => cause))]
   const kind = classify(causes, () => isSameIssuer(facts.name, identity.path, settings))
@@ -50,8 +61,38 @@ export function judge(facts: HandshakeFacts, settings: TrustSettings): Verdict {
     hint: kind === 'trusted' || worst === undefined ? undefined : nextStep(kind, worst),
     ...identity,
   }
+  if (settings.pinMode === 'report' && worst === 'pin-mismatch' && causes.length === 1) {
+    return letThrough(verdict, facts, settings)
+  }
+  const reported = worst === undefined && facts.resumed ? facts.earlier?.reported : undefined
+  if (reported !== undefined) return letThrough({ ...verdict, ...reported }, facts, settings)
   if (worst === undefined) settings.memory.vouch(facts.name, verdict)
   return verdict
+}
+
+/** Trusts where only the pins speak against it; who signed it is not remembered as the issuer to expect. */
+function letThrough(against: Verdict, facts: HandshakeFacts, settings: TrustSettings): Verdict {
+  const { verdict, causes, reasons, hint = '' } = against
+  const reported = { verdict, causes, reasons, hint }
+  const passed: Verdict = {
+    ...against,
+    verdict: 'trusted',
+    causes: [],
+    reasons: [],
+    hint: undefined,
+    reported,
+  }
+  settings.memory.vouch(facts.name, passed)
+  return passed
+}
+
+/** What the dates of pins mean for a path that was verified before. */
+function judgePinDates(
+  path: HandshakeFacts['served'],
+  { at }: HandshakeFacts,
+  { pins }: TrustSettings,
+): Objection[] {
+  return pins.some(isDated) ? judgePins(path, [], pins, at) : []
 }
 
 /** Whether the leaf's issuer is the one of the last trusted certificate for this name, or else a CA of one's own. */
@@ -66,7 +107,8 @@ function isSameIssuer(name: string, path: HandshakeFacts['served'], settings: Tr
 function prove(facts: HandshakeFacts, settings: TrustSettings): Examination {
   const known = settings.memory.recall(facts.name, facts.served)
   // Out of date, it may still have another path: the same leaf under a cross-signed CA.
-  if (known !== undefined && isInDate(known.path, facts.at)) return { identity: known, objections: [] }
+  const stands = known !== undefined && judgePinDates(known.path, facts, settings).length === 0
+  if (stands && isInDate(known.path, facts.at)) return { identity: known, objections: [] }
   const examination = examine(facts.served, facts.name, facts.at, settings)
   if (examination.objections.length === 0 && facts.authorized) {
     settings.memory.remember(facts.name, facts.served, examination.identity)
@@ -78,7 +120,10 @@ function prove(facts: HandshakeFacts, settings: TrustSettings): Examination {
 function recognise(facts: HandshakeFacts, settings: TrustSettings): Examination {
   const { earlier } = facts
   if (earlier !== undefined && settings.memory.vouchedFor(facts.name, earlier)) {
-    return { identity: { path: earlier.path, servedPins: earlier.servedPins }, objections: [] }
+    return {
+      identity: { path: earlier.path, servedPins: earlier.servedPins },
+      objections: judgePinDates(earlier.path, facts, settings),
+    }
   }
   const reason = 'it resumed a session that these trust settings never verified'
   return { identity: { path: [], servedPins: [] }, objections: [{ cause: 'untrusted-chain', reason }] }
@@ -89,11 +134,17 @@ const DATE_CODES = new Map<string | undefined, Objection['cause']>([
   ['CERT_NOT_YET_VALID', 'not-yet-valid'],
 ])
 
+const EXPLAINED: ReadonlySet<Objection['cause']> = new Set(['untrusted-chain', 'weak-key', 'weak-signature'])
+
 /**
  * OpenSSL reports only the last of its errors, so a code about dates says nothing about the chain: that the path here
  * must find. Where it found one, any other code is the word of the stricter judge.
  */
-function judgeAuthorization(facts: HandshakeFacts, hasPath: boolean): Objection[] {
+function judgeAuthorization(
+  facts: HandshakeFacts,
+  hasPath: boolean,
+  found: readonly Objection[],
+): Objection[] {
   if (facts.authorized) return []
   const code = facts.errorCode ?? 'no reason given'
   const cause = DATE_CODES.get(facts.errorCode)
@@ -101,7 +152,10 @@ function judgeAuthorization(facts: HandshakeFacts, hasPath: boolean): Objection[
     return [
       { cause, reason: `a certificate in its chain is ${cause === 'expired' ? 'expired' : 'not valid yet'}` },
     ]
-  return hasPath ? [{ cause: 'untrusted-chain', reason: `OpenSSL refuses its chain: ${code}` }] : []
+  // Node has no name for a weak key or hash, a name constraint or an unknown extension: ours has said what it is.
+  if (code === 'UNSPECIFIED' && found.some(({ cause: known }) => EXPLAINED.has(known))) return []
+  const why = code === 'UNSPECIFIED' ? 'for a reason node has no name for' : code
+  return hasPath ? [{ cause: 'untrusted-chain', reason: `OpenSSL refuses its chain: ${why}` }] : []
 }
 
 function judgeDates(facts: HandshakeFacts, path: HandshakeFacts['served']): Objection[] {

@@ -7,6 +7,7 @@ export const VERDICTS = [
   'downgraded',
   'likely-rotation',
   'weak-key',
+  'weak-signature',
   'expired',
   'not-yet-valid',
   'trusted',
@@ -21,7 +22,9 @@ export const CAUSES = [
   'name-mismatch',
   'copied-certificate',
   'pin-mismatch',
+  'pin-not-in-force',
   'weak-key',
+  'weak-signature',
   'downgraded',
   'group-refused',
   'expired',
@@ -75,6 +78,16 @@ export interface Verdict {
   readonly servedPins: readonly ServedPin[]
   /** The verified path the verdict rests on, leaf to anchor; empty where there is none. */
   readonly path: readonly X509Certificate[]
+  /** What the pins hold against a broker that is trusted all the same, because `pinMode` is `report`. */
+  readonly reported?: Reported | undefined
+}
+
+export interface Reported {
+  /** What the verdict would have been. */
+  readonly verdict: VerdictKind
+  readonly causes: readonly Cause[]
+  readonly reasons: readonly string[]
+  readonly hint: string
 }
 
 /** One thing wrong with a handshake. */

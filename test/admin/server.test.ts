@@ -22,11 +22,19 @@ const upstreams = {
         verdict: 'trusted',
         reasons: [],
         lastCheck: '2026-11-02T08:00:00.000Z',
+        addresses: [
+          {
+            address: '192.0.2.7',
+            verdict: 'trusted',
+            reasons: [],
+            lastCheck: '2026-11-02T08:00:00.000Z',
+          },
+        ],
       },
     ],
   },
 }
-const ready = judgeReadiness({ draining: false, upstreams })
+const ready = judgeReadiness({ draining: false, starting: false, upstreams })
 
 describe('pages', () => {
   it('/metrics is the exposition, with its content type and length', async () => {
@@ -56,11 +64,11 @@ describe('pages', () => {
     const first = await ask(admin, { path: '/readyz' })
     expect(first.status).toBe(200)
     expect(first.headers['content-type']).toBe('application/json')
-    expect(JSON.parse(first.body)).toEqual({ ready: true, draining: false, upstreams })
-    readiness = judgeReadiness({ draining: true, upstreams })
+    expect(JSON.parse(first.body)).toEqual({ ready: true, draining: false, starting: false, upstreams })
+    readiness = judgeReadiness({ draining: true, starting: false, upstreams })
     const second = await ask(admin, { path: '/readyz' })
     expect(second.status).toBe(503)
-    expect(JSON.parse(second.body)).toEqual({ ready: false, draining: true, upstreams })
+    expect(JSON.parse(second.body)).toEqual({ ready: false, draining: true, starting: false, upstreams })
   })
 
   it('carry headers that keep browsers from caching, sniffing, framing or sharing them', async () => {
@@ -80,12 +88,17 @@ describe('pages', () => {
 describe('readiness', () => {
   const distrusted = { trusted: false, servers: [] }
 
-  it('needs one trusted broker and no draining', () => {
+  it('needs one trusted broker, no draining, and a look at every server', () => {
     const { hospital } = upstreams
-    expect(judgeReadiness({ draining: false, upstreams: { hospital, other: distrusted } }).ready).toBe(true)
-    expect(judgeReadiness({ draining: false, upstreams: { other: distrusted } }).ready).toBe(false)
-    expect(judgeReadiness({ draining: false, upstreams: {} }).ready).toBe(false)
-    expect(judgeReadiness({ draining: true, upstreams }).ready).toBe(false)
+    expect(judgeReadiness({ draining: false, starting: true, upstreams }).ready).toBe(false)
+    expect(
+      judgeReadiness({ draining: false, starting: false, upstreams: { hospital, other: distrusted } }).ready,
+    ).toBe(true)
+    expect(judgeReadiness({ draining: false, starting: false, upstreams: { other: distrusted } }).ready).toBe(
+      false,
+    )
+    expect(judgeReadiness({ draining: false, starting: false, upstreams: {} }).ready).toBe(false)
+    expect(judgeReadiness({ draining: true, starting: false, upstreams }).ready).toBe(false)
   })
 })
 

@@ -134,7 +134,7 @@ describe('pulseward schema', () => {
 })
 
 test.each([
-  ['check', check, checkHelp, ['-c, --config FILE', '--json', '-h, --help']],
+  ['check', check, checkHelp, ['-c, --config FILE', '--live', '--json', '-h, --help']],
   ['schema', schema, schemaHelp, ['-h, --help']],
 ])('%s --help names every option and the exit status', async (name, command, help, options) => {
   await using shell = await makeShell({})

@@ -42,6 +42,7 @@ describe('what a file becomes', () => {
       metrics: { bind: { host: '127.0.0.1', port: 9464 } },
       log: { level: 'info' },
       state: join(folder.path, 'state'),
+      evidence: { repeat: 3_600_000, maxSize: 67_108_864, maxIncidents: 1000 },
       reload: { watch: true },
       drain: { timeout: 30_000 },
       policy: { mode: 'enforce' },
@@ -96,10 +97,18 @@ describe('what a file becomes', () => {
         tls: {
           minVersion: 'TLSv1.3',
           ca: 'system',
-          pins: [`sha256/${'A'.repeat(43)}=`, `sha256/${Buffer.alloc(32, 1).toString('base64')}`],
+          pins: [
+            { pin: `sha256/${'A'.repeat(43)}=` },
+            { pin: `sha256/${Buffer.alloc(32, 1).toString('base64')}` },
+          ],
+          singlePin: 'refuse',
+          pinMode: 'enforce',
+          warnBefore: 30 * 86_400_000,
           postQuantum: 'prefer',
+          weakCertificates: 'refuse',
         },
         timeouts: { dial: 5000, handshake: 10_000, distrust: 60_000 },
+        canary: { interval: 300_000 },
       },
     })
     expect(warnings).toEqual([])

@@ -126,6 +126,7 @@ describe('the key of an upstream', () => {
     await using folder = await place()
     const before = await keyOf(folder)
     expect(await keyOf(folder)).toBe(before)
+    expect(await keyOf(folder, { canary: { interval: 'off' } })).toBe(before)
     const other = await snapshotOf(folder, {
       ...plain,
       log: { level: 'debug' },
@@ -145,7 +146,13 @@ describe('the key of an upstream', () => {
       await keyOf(folder, { servers: ['mqtts://127.0.0.1:8883', 'mqtts://127.0.0.1:8884'] }),
       await keyOf(folder, { servers: ['mqtts://127.0.0.1:8884', 'mqtts://127.0.0.1:8883'] }),
       await keyOf(folder, {}, { serverName: 'broker.example' }),
-      await keyOf(folder, {}, { pins: [`sha256/${'A'.repeat(43)}=`] }),
+      await keyOf(folder, {}, { pins: [`sha256/${'A'.repeat(43)}=`], singlePin: 'accept' }),
+      await keyOf(
+        folder,
+        {},
+        { pins: [{ pin: `sha256/${'A'.repeat(43)}=`, notAfter: '2099-01-01' }], singlePin: 'accept' },
+      ),
+      await keyOf(folder, {}, { pinMode: 'report' }),
       await keyOf(folder, {}, { minVersion: 'TLSv1.2' }),
       await keyOf(folder, {}, { postQuantum: 'require' }),
       await keyOf(folder, {}, { clientCertificate: { cert: 'leaf.pem', key: 'leaf.key' } }),

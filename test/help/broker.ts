@@ -10,6 +10,8 @@ import { eventually } from './wait.ts'
 export interface BrokerOptions extends TlsOptions {
   /** Port to listen on; a free one by default. */
   readonly port?: number
+  /** Address to listen on; 127.0.0.1 by default. */
+  readonly host?: string
   /** Goes on after the other side's end, until the script ends it. */
   readonly halfOpen?: boolean
   /** What it does with a device; by default it accepts CONNECT and is silent after. */
@@ -40,12 +42,13 @@ export class TestBroker implements AsyncDisposable {
 
   static async start({
     port = 0,
+    host = '127.0.0.1',
     serve = acceptAll,
     halfOpen = false,
     ...tls
   }: BrokerOptions): Promise<TestBroker> {
     const server = createServer({ minVersion: 'TLSv1.3', ALPNProtocols: [], ...tls })
-    const broker = await TestBroker.#open(server, port)
+    const broker = await TestBroker.#open(server, port, host)
     server.on('secureConnection', (socket: TLSSocket) => {
       socket.setNoDelay(true)
       socket.allowHalfOpen = true
@@ -69,9 +72,9 @@ export class TestBroker implements AsyncDisposable {
     return Object.assign(await TestBroker.#open(server, 0), { heard })
   }
 
-  static async #open(server: Server, port: number): Promise<TestBroker> {
+  static async #open(server: Server, port: number, host = '127.0.0.1'): Promise<TestBroker> {
     const sockets = new Set<Socket>()
-    server.listen(port, '127.0.0.1', 1024)
+    server.listen(port, host, 1024)
     await once(server, 'listening')
     const broker = new TestBroker(server, sockets)
     server.on('connection', (socket: Socket) => {

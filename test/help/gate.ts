@@ -17,6 +17,7 @@ import type { Connection, Hub, ListenerPlan } from '../../src/proxy/hub.ts'
 import { Sweep } from '../../src/proxy/sweep.ts'
 import { Upstream } from '../../src/proxy/upstream.ts'
 import { brokerContext, type BrokerTls } from '../../src/tls/contexts.ts'
+import type { Pin } from '../../src/tls/pinset.ts'
 import { trustSettings } from '../../src/tls/trust.ts'
 import { Exposition } from './exposition.ts'
 import { Diary } from './diary.ts'
@@ -28,7 +29,9 @@ export interface PlanOptions extends Partial<Omit<BrokerTls, 'ca'>> {
   readonly ports: readonly number[]
   /** PEM of the CA of the brokers. */
   readonly ca: string
-  readonly pins?: readonly string[]
+  readonly pins?: readonly (Pin | string)[]
+  readonly pinMode?: 'enforce' | 'report'
+  readonly warnBefore?: number
   readonly name?: string
   readonly serverName?: string
   readonly timeouts?: Partial<UpstreamPlan['timeouts']>
@@ -39,21 +42,32 @@ export function upstreamPlan({
   ports,
   ca,
   pins = [],
+  pinMode = 'enforce',
+  warnBefore = 0,
   name = 'hospital',
   serverName,
   timeouts,
   minVersion = 'TLSv1.3',
   postQuantum = 'prefer',
+  weakCertificates = 'refuse',
   ...tls
 }: PlanOptions): UpstreamPlan {
-  const context = brokerContext({ ca: [ca], minVersion, postQuantum, ...tls })
+  const context = brokerContext({ ca: [ca], minVersion, postQuantum, weakCertificates, ...tls })
   return {
     name,
     key: name,
     servers: ports.map((port) => ({ host: '127.0.0.1', port })),
     serverName,
     context,
-    trust: trustSettings({ anchors: context.anchors, pins, minVersion, postQuantum }),
+    trust: trustSettings({
+      anchors: context.anchors,
+      pins,
+      pinMode,
+      minVersion,
+      postQuantum,
+      weakCertificates,
+    }),
+    warnBefore,
     timeouts: { dial: 5000, handshake: 10_000, distrust: 60_000, ...timeouts },
   }
 }

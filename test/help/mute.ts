@@ -17,9 +17,9 @@ export class Mute implements AsyncDisposable {
     })
   }
 
-  static async start(greet: (socket: Socket) => void = () => {}): Promise<Mute> {
+  static async start(greet: (socket: Socket) => void = () => {}, host = '127.0.0.1'): Promise<Mute> {
     const mute = new Mute(greet)
-    mute.#server.listen(0, '127.0.0.1')
+    mute.#server.listen(0, host)
     await once(mute.#server, 'listening')
     return mute
   }

@@ -3,8 +3,10 @@
 import type { Socket } from 'node:net'
 import { connect } from 'node:net'
 import { once } from 'node:events'
+import type { Readiness } from '../../src/admin/readiness.ts'
 import { App } from '../../src/app.ts'
 import { createMetrics, type Metrics } from '../../src/observe/metrics.ts'
+import type { Lookup } from '../../src/net/resolve.ts'
 import { TestBroker } from './broker.ts'
 import { Diary } from './diary.ts'
 import { Exposition, type Labels } from './exposition.ts'
@@ -39,9 +41,11 @@ export class Premises implements AsyncDisposable {
     await this.folder.write('proxy.yaml', JSON.stringify(ward({ brokers: [this.broker.port], ...settings })))
   }
 
-  async start(): Promise<App> {
+  /** `lookup` stands in for the resolver of this machine. */
+  async start({ lookup }: { readonly lookup?: Lookup } = {}): Promise<App> {
     const { log } = this.diary
-    const options = { path: 'proxy.yaml', cwd: this.folder.path, env: {}, log, metrics: this.metrics }
+    const files = { path: 'proxy.yaml', cwd: this.folder.path, env: {} }
+    const options = { ...files, log, metrics: this.metrics, ...(lookup && { lookup }) }
     this.#app = await App.start(options)
     return this.#app
   }
@@ -63,11 +67,13 @@ export class Premises implements AsyncDisposable {
 
   /** Status of /readyz. */
   async readiness(): Promise<number> {
-    const response = await fetch(`http://${this.app.adminAddress}/readyz`, {
-      headers: { connection: 'close' },
-    })
-    await response.arrayBuffer()
-    return response.status
+    return (await this.readyz()).status
+  }
+
+  async readyz(): Promise<{ readonly status: number; readonly body: Readiness }> {
+    const url = `http://${this.app.adminAddress}/readyz`
+    const response = await fetch(url, { headers: { connection: 'close' } })
+    return { status: response.status, body: (await response.json()) as Readiness }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

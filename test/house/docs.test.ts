@@ -3,6 +3,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
+import { renderCertificates } from '../../docs/certificates.ts'
 import { renderPatches } from '../../docs/patches.ts'
 import { renderRulesReference } from '../../docs/rules.ts'
 import { loadConfig } from '../../src/config/load.ts'
@@ -10,6 +11,7 @@ import { patches } from '../../src/mqtt/patches.ts'
 import { allRules } from '../../src/mqtt/rules.ts'
 import { Folder } from '../help/folder.ts'
 import { makePki } from '../help/pki.ts'
+import { cases } from '../tls/cases.ts'
 
 const root = join(import.meta.dirname, '../..')
 
@@ -24,6 +26,10 @@ test('docs/rules.md has every rule once, with a clause and its sentence', () => 
   expect(rows.map((row) => /^\| `([a-z0-9-]+)` \|/.exec(row)?.[1])).toEqual(allRules.map(({ id }) => id))
   for (const row of rows)
     expect(row).toMatch(/ \| (device|broker|either) \| .*[\d`].* \| `0x[0-9a-f]{2}` \| [A-Z+].*\. \|/)
+})
+
+test('docs/certificates.md is up to date: `npm run docs` writes it', async () => {
+  expect(await readFile(join(root, 'docs/certificates.md'), 'utf8')).toBe(renderCertificates(cases))
 })
 
 test('docs/virtual-patches.md is up to date: `npm run docs` writes it', async () => {

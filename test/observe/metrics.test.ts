@@ -35,8 +35,15 @@ describe('the names and labels', () => {
       'counter pulseward_upstream_dial_failures_total{upstream,reason}',
       'counter pulseward_upstream_verify_failures_total{upstream,verdict,cause}',
       'gauge pulseward_upstream_trusted{upstream,server}',
-      'gauge pulseward_upstream_cert_not_after_timestamp_seconds{upstream,position}',
+      'gauge pulseward_upstream_address_trusted{upstream,server,address}',
+      'gauge pulseward_upstream_address_last_check_timestamp_seconds{upstream,server,address}',
+      'gauge pulseward_upstream_cert_not_after_timestamp_seconds{upstream,position,pin}',
       'gauge pulseward_upstream_pins{upstream}',
+      'gauge pulseward_upstream_pin_not_after_timestamp_seconds{upstream,pin,role}',
+      'counter pulseward_upstream_pin_mismatches_reported_total{upstream,verdict}',
+      'counter pulseward_evidence_incidents_total{verdict}',
+      'gauge pulseward_evidence_bytes{}',
+      'counter pulseward_evidence_failures_total{reason}',
       'counter pulseward_findings_total{detector,severity,action}',
       'counter pulseward_rule_hits_total{rule,direction,action}',
       'gauge pulseward_event_loop_lag_seconds{stat}',
@@ -123,8 +130,18 @@ describe('counting', () => {
       'pulseward_upstream_verify_failures_total{upstream="hospital",verdict="likely-mitm",cause="self-signed"} 1',
       'pulseward_upstream_trusted{upstream="hospital",server="broker-a.example:8883"} 1',
       'pulseward_upstream_trusted{upstream="hospital",server="[2001:db8::1]:8883"} 0',
-      'pulseward_upstream_cert_not_after_timestamp_seconds{upstream="hospital",position="0"} 1800000000',
+      'pulseward_upstream_address_trusted{upstream="hospital",server="broker-a.example:8883",address="192.0.2.7"} 1',
+      'pulseward_upstream_address_trusted{upstream="hospital",server="broker-a.example:8883",address="2001:db8::7"} 0',
+      'pulseward_upstream_address_last_check_timestamp_seconds{upstream="hospital",server="broker-a.example:8883",address="192.0.2.7"} 1800000000',
+      'pulseward_upstream_address_last_check_timestamp_seconds{upstream="hospital",server="broker-a.example:8883",address="2001:db8::7"} 0',
+      'pulseward_upstream_cert_not_after_timestamp_seconds{upstream="hospital",position="0",pin="leafleafleaf"} 1800000000',
+      'pulseward_upstream_pin_not_after_timestamp_seconds{upstream="hospital",pin="AAAAAAAAAAAA",role="current"} 1800000000',
+      'pulseward_upstream_pin_not_after_timestamp_seconds{upstream="hospital",pin="BBBBBBBBBBBB",role="backup"} 1900000000',
+      'pulseward_upstream_pin_mismatches_reported_total{upstream="hospital",verdict="likely-rotation"} 1',
       'pulseward_upstream_pins{upstream="hospital"} 2',
+      'pulseward_evidence_incidents_total{verdict="likely-mitm"} 1',
+      'pulseward_evidence_bytes 4096',
+      'pulseward_evidence_failures_total{reason="write"} 1',
       'pulseward_findings_total{detector="publish-rate",severity="high",action="refuse"} 1',
       'pulseward_rule_hits_total{rule="topic-wildcard",direction="up",action="close"} 1',
       'pulseward_log_lines_suppressed_total 7',
@@ -141,7 +158,7 @@ describe('counting', () => {
     metrics.adopted(inForce())
     metrics.trusted('hospital', 'broker-a.example:8883', [Number.NaN, 1_900_000_000_500])
     expect(matching(await scrape(metrics), 'pulseward_upstream_cert')).toEqual([
-      'pulseward_upstream_cert_not_after_timestamp_seconds{upstream="hospital",position="1"} 1900000000.5',
+      'pulseward_upstream_cert_not_after_timestamp_seconds{upstream="hospital",position="1",pin=""} 1900000000.5',
     ])
   })
 })
@@ -268,13 +285,20 @@ it('scrapes that overlap share one rendering; the next one is fresh', async () =
   expect(await scrape(metrics)).toContain('pulseward_keepalive_expired_total 1')
 })
 
+const dated = [
+  { pin: 'sha256/A', label: 'AAAAAAAAAAAA', notAfter: 1_800_000_000_000, backup: true },
+  { pin: 'sha256/B', label: 'BBBBBBBBBBBB', notAfter: 1_900_000_000_000, backup: false },
+]
+
 function inForce() {
   return {
     sha256: '5f70bf18',
     version: 1,
     at: 1_780_000_000_000,
     listeners: [{ name: 'ward', limit: 100 }],
-    upstreams: [{ name: 'hospital', servers: ['broker-a.example:8883', '[2001:db8::1]:8883'], pins: 2 }],
+    upstreams: [
+      { name: 'hospital', servers: ['broker-a.example:8883', '[2001:db8::1]:8883'], pins: 2, dated },
+    ],
   }
 }
 
@@ -301,7 +325,18 @@ function busyMetrics(): Metrics {
   metrics.unreached('hospital', 'broker-a:8883', 'refused')
   metrics.trusted('hospital', '[2001:db8::1]:8883', [1_900_000_000_000])
   metrics.distrusted('hospital', '[2001:db8::1]:8883', 'likely-mitm', 'self-signed')
-  metrics.trusted('hospital', 'broker-a.example:8883', [1_800_000_000_000, 1_900_000_000_000])
+  const view = { labels: ['leafleafleaf', 'rootrootroot'], inUse: ['sha256/A'] }
+  metrics.trusted('hospital', 'broker-a.example:8883', [1_800_000_000_000, 1_900_000_000_000], view)
+  metrics.addresses('hospital', 'broker-a.example:8883', [
+    { address: '192.0.2.7', trusted: true, checkedAt: 1_800_000_000_000 },
+    { address: '2001:db8::7', trusted: false, checkedAt: 0 },
+  ])
+  // A server that is no longer configured has no addresses.
+  metrics.addresses('hospital', 'gone.example:8883', [{ address: '192.0.2.9', trusted: true, checkedAt: 0 }])
+  metrics.pinMismatchReported('hospital', 'likely-rotation')
+  metrics.evidenceRecorded('likely-mitm')
+  metrics.evidenceHeld(4096)
+  metrics.evidenceFailed('write')
   metrics.found('publish-rate', 'high', 'refuse')
   metrics.ruleHit('topic-wildcard', 'up', 'close')
   return metrics

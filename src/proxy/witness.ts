@@ -1,0 +1,106 @@
+// Notes how a handshake with a broker went, and hands what was seen of one that was not trusted to who keeps evidence.
+
+import type { TLSSocket } from 'node:tls'
+import type { UpstreamPlan } from '../config/snapshot.ts'
+import { messageOf } from '../errors.ts'
+import { hostPort, peerAddress } from '../net/address.ts'
+import type { Sighting } from '../tls/sighting.ts'
+import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
+import { countWrites, type Writes } from './writes.ts'
+
+/** Takes a sighting; never throws and never waits. */
+export type Evidence = (sighting: Sighting) => void
+
+/** How one dial went, from its first moment; times in milliseconds since 1970. */
+export class Course {
+  readonly dialBegan: number = Date.now()
+  readonly writes: Writes
+  /** IP address and port that answered. */
+  address: string | undefined
+  connected: number | undefined
+  handshakeEnded: number | undefined
+  #verdictGiven: number | undefined
+  #socketDestroyed: number | undefined
+  readonly #socket: TLSSocket
+
+  constructor(socket: TLSSocket) {
+    this.#socket = socket
+    this.writes = countWrites(socket)
+    socket.once('connect', () => {
+      this.connected = Date.now()
+      const { remoteAddress, remotePort } = socket
+      if (remotePort !== undefined) this.address = hostPort(peerAddress(remoteAddress), remotePort)
+    })
+    socket.once('secureConnect', () => (this.handshakeEnded = Date.now()))
+  }
+
+  /** Closes the socket at once: its broker is not trusted, or nobody wants it any more. */
+  hangUp(): void {
+    this.#verdictGiven = Date.now()
+    this.#socket.destroy()
+    this.#socketDestroyed = Date.now()
+  }
+
+  get passage(): Sighting['passage'] {
+    const { dialBegan, connected, handshakeEnded } = this
+    const verdictGiven = this.#verdictGiven ?? Date.now()
+    const socketDestroyed = this.#socketDestroyed ?? verdictGiven
+    return { dialBegan, connected, handshakeEnded, verdictGiven, socketDestroyed }
+  }
+}
+
+interface WitnessDeps {
+  /** Without it, nothing is kept. */
+  readonly evidence: Evidence | undefined
+  /** Sessions that wait for this upstream now. */
+  readonly waiting: () => number
+}
+
+type Told = Pick<Sighting, 'verdict' | 'causes' | 'reasons' | 'hint' | 'facts' | 'servedPins'>
+
+export class Witness {
+  readonly #plan: Pick<UpstreamPlan, 'name' | 'trust'>
+  readonly #deps: WitnessDeps
+
+  constructor(plan: Pick<UpstreamPlan, 'name' | 'trust'>, deps: WitnessDeps) {
+    this.#plan = plan
+    this.#deps = deps
+  }
+
+  /** A handshake ended and was not trusted. */
+  distrusted(server: string, course: Course, facts: HandshakeFacts, verdict: Verdict): void {
+    this.#tell(server, course, { ...verdict, facts })
+  }
+
+  /** A handshake failed in a way that means a downgrade. */
+  downgraded(server: string, course: Course, { reason, hint }: { reason: string; hint: string }): void {
+    const told = { causes: [reason], reasons: [`the handshake failed: ${reason}`], hint }
+    this.#tell(server, course, { verdict: 'downgraded', ...told, facts: undefined, servedPins: [] })
+  }
+
+  /** Judging failed by a defect of ours. */
+  unjudged(server: string, course: Course, error: unknown): void {
+    const told = { causes: ['unjudged'], reasons: [messageOf(error)], hint: undefined }
+    this.#tell(server, course, { verdict: 'unjudged', ...told, facts: undefined, servedPins: [] })
+  }
+
+  #tell(server: string, course: Course, told: Told): void {
+    const { evidence, waiting } = this.#deps
+    const { verdict, causes, reasons, hint, facts, servedPins } = told
+    evidence?.({
+      upstream: this.#plan.name,
+      server,
+      address: course.address,
+      verdict,
+      causes,
+      reasons,
+      hint,
+      facts,
+      servedPins,
+      configuredPins: this.#plan.trust.pins.map(({ pin }) => pin),
+      sessionsHeldBack: waiting(),
+      applicationBytesSent: course.writes.count(),
+      passage: course.passage,
+    })
+  }
+}
