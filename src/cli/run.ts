@@ -86,7 +86,9 @@ function summary(app: App, path: string): string {
   for (const { name, servers, trust } of upstreams) {
     const places = servers.map(({ host, port }) => hostPort(host, port)).join(', ')
     const pins =
-      trust.pins.length === 0 ? 'chain and name only, no pins' : `chain, name and pins (${trust.pins.length}${trust.pinMode === 'report' ? ', only reported' : ''})`
+      trust.pins.length === 0
+        ? 'chain and name only, no pins'
+        : `chain, name and pins (${trust.pins.length}${trust.pinMode === 'report' ? ', only reported' : ''})`
     lines.push(`  trusts     ${name}: ${places} by ${pins}; ${trust.minVersion} or later`)
   }
   if (config.listeners.some(({ upstream }) => upstream === 'embedded')) {
