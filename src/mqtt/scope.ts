@@ -3,6 +3,7 @@
 import type { Direction } from './packet.ts'
 import { fault, type Outcome, type Rule } from './rule.ts'
 import type { Rulebook } from './rulebook.ts'
+import { rules } from './rules.ts'
 
 /** A rule was broken that is only to be reported; called once a rule and direction of a connection. */
 export type Tolerated = (rule: Rule, offset: number) => void
@@ -27,6 +28,10 @@ export class Scope {
   /** Offsets of the values of the authentication method and the session expiry in it, where `seen` has them. */
   methodAt = 0
   expiryAt = 0
+  /** What is asked of every topic and PUBLISH, looked up once. */
+  readonly mostLevels: number
+  readonly seeksMarkup: boolean
+  readonly countsMessages: boolean
   readonly #modes: Uint8Array
   readonly #hits: Float64Array
   readonly #tolerated: Tolerated
@@ -38,6 +43,9 @@ export class Scope {
     this.direction = direction
     this.book = book
     this.#modes = book.modes
+    this.mostLevels = book.limits.topicLevels
+    this.seeksMarkup = this.watches(rules.topicCharacters)
+    this.countsMessages = this.watches(rules.publishRate)
     this.#hits = hits
     this.#tolerated = tolerated
   }

@@ -116,7 +116,7 @@ export class SessionState {
       if (outcome >= 0) outcome = this.#checkReceived(end - at, at, scope)
     }
     if (outcome >= 0 && isUp) outcome = checkDollar(view, body, scope)
-    if (outcome >= 0 && scope.watches(rules.publishRate)) outcome = this.#checkRate(scope, at)
+    if (outcome >= 0 && scope.countsMessages) outcome = this.#checkRate(scope, at)
     if (outcome < 0 || (isUp && view.qos === 0)) return outcome
     return this.#ofMessages().publish(view, version, this.#terms, end - body, scope, body)
   }

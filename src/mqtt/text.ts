@@ -49,6 +49,8 @@ export function checkTopicCharacters(bytes: Uint8Array, from: number, end: numbe
     if (next < 0) return next
     at = next - 1
   }
+  // So short a topic cannot have too many levels.
+  if (end - from < scope.mostLevels && !scope.seeksMarkup) return end
   return checkTopicPolicy(bytes, from, end, scope)
 }
 
@@ -129,7 +131,7 @@ function checkWildcards(bytes: Uint8Array, from: number, end: number, scope: Sco
 
 /** What no standard demands of a topic name or filter: few enough levels, and no characters of markup. */
 function checkTopicPolicy(bytes: Uint8Array, from: number, end: number, scope: Scope): Outcome {
-  const most = scope.book.limits.topicLevels
+  const most = scope.mostLevels
   // So short a topic cannot have so many levels.
   if (end - from >= most) {
     let levels = 1
@@ -140,7 +142,7 @@ function checkTopicPolicy(bytes: Uint8Array, from: number, end: number, scope: S
       break
     }
   }
-  return scope.watches(rules.topicCharacters) ? checkMarkup(bytes, from, end, scope) : end
+  return scope.seeksMarkup ? checkMarkup(bytes, from, end, scope) : end
 }
 
 /** Characters that end up in consoles as markup, or in brokers as regular expressions. */
