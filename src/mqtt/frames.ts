@@ -65,7 +65,7 @@ export class FrameStream {
     this.#countBase = direction === 'up' ? 0 : 16
   }
 
-  /** The PUBLISH that was judged last; undefined before the first. */
+  /** The PUBLISH that is shown to the witness; undefined before the first, and without its topic after `push`. */
   get view(): PublishView | undefined {
     return this.#view
   }
@@ -85,6 +85,13 @@ export class FrameStream {
    * and `to` say which bytes passed before that.
    */
   push(chunk: Buffer): Outcome {
+    const outcome = this.#push(chunk)
+    // A device that falls silent must not keep its last chunk, up to 64 KiB of it, in memory.
+    this.#view?.forget()
+    return outcome
+  }
+
+  #push(chunk: Buffer): Outcome {
     this.carry = undefined
     this.from = 0
     this.to = 0

@@ -62,6 +62,13 @@ export class PublishView {
   alias = 0
   /** Offset of the payload behind the head. */
   payload = 0
+
+  /** Lets go of the bytes the topic lies in. */
+  forget(): void {
+    this.topic = nothing
+    this.from = 0
+    this.to = 0
+  }
 }
 
 const nothing: Buffer = Buffer.alloc(0)
@@ -102,7 +109,8 @@ export function checkPublishHead(
     const outcome = scope.breaks(rules.topicEmpty, body)
     if (outcome < 0) return outcome
   }
-  view.topic = bytes
+  // Storing it anew for every frame of a chunk would trouble the garbage collector for nothing.
+  if (view.topic !== bytes) view.topic = bytes
   view.from = body + 2
   view.to = topicEnd
   view.qos = qos

@@ -74,6 +74,7 @@ export function dial({
   signal.addEventListener('abort', cancel)
   socket.once('connect', () => {
     connectedAt = performance.now()
+    course.connected = Date.now()
     clearTimeout(timer)
     timer = setTimeout(late, timeouts.handshake)
   })
@@ -81,6 +82,7 @@ export function dial({
   socket.on('close', onClose)
   socket.on('session', onTicket)
   socket.once('secureConnect', () => {
+    course.handshakeEnded = Date.now()
     settle()
     socket.off('error', fail)
     socket.off('close', onClose)

@@ -38,10 +38,12 @@ export class PinWatch {
 
   /** A handshake with a server was trusted. */
   trusted(server: string, verdict: Verdict, { resumed, at }: HandshakeFacts): void {
+    const isNews = this.#view?.path !== verdict.path
     const view = this.#viewOf(verdict.path)
     this.#metrics.trusted(this.#plan.name, server, view.notAfter, view)
     if (verdict.reported !== undefined) this.#report(server, verdict)
-    if (!resumed) this.remind(at)
+    // Naming the ends reads every certificate: once for a chain, and then day by day, not for every handshake.
+    if (isNews && !resumed) this.remind(at)
   }
 
   /** Says, once a day each, which certificates of the last chain and which pins end soon, or have ended. */

@@ -26,17 +26,14 @@ export class Course {
   constructor(socket: TLSSocket) {
     this.#socket = socket
     this.writes = countWrites(socket)
-    socket.once('connect', () => {
-      this.connected = Date.now()
-      const { remoteAddress, remotePort } = socket
-      if (remotePort !== undefined) this.address = hostPort(peerAddress(remoteAddress), remotePort)
-    })
-    socket.once('secureConnect', () => (this.handshakeEnded = Date.now()))
   }
 
   /** Closes the socket at once: its broker is not trusted, or nobody wants it any more. */
   hangUp(): void {
     this.#verdictGiven = Date.now()
+    // Only evidence asks for it, and a destroyed socket knows it no more.
+    const { remoteAddress, remotePort } = this.#socket
+    if (remotePort !== undefined) this.address ??= hostPort(peerAddress(remoteAddress), remotePort)
     this.#socket.destroy()
     this.#socketDestroyed = Date.now()
   }

@@ -212,3 +212,12 @@ describe('the stream', () => {
 function connectWith(name: string, level: number, flags: number): Buffer {
   return packet(0x10, 0, name.length, name, level, flags, 0, 60, ...(level === 5 ? [0] : []), 0, 0)
 }
+
+test('a device that falls silent leaves none of its bytes behind', () => {
+  const { up, down } = openSession()
+  up.push(connectPacket({ version: 4 }))
+  down.push(connackPacket(4))
+  expect(up.push(publishPacket({ version: 4, topic: 'ward/7', payload: 'x'.repeat(500) }))).toBe(0)
+  expect(up.view).toMatchObject({ qos: 0, from: 0, to: 0 })
+  expect(up.view?.topic).toHaveLength(0)
+})
