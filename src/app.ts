@@ -8,6 +8,8 @@ import { loadConfig, type Loaded } from './config/load.ts'
 import { EMBEDDED } from './config/schema.ts'
 import { compile, type Snapshot, type UpstreamPlan } from './config/snapshot.ts'
 import { watchConfig, type ConfigWatch } from './config/watch.ts'
+import { capacityFor } from './capacity.ts'
+import { Devices } from './devices.ts'
 import { EmbeddedBroker } from './embedded.ts'
 import { messageOf, PulsewardError } from './errors.ts'
 import { inventory } from './inventory.ts'
@@ -17,7 +19,7 @@ import type { Lookup } from './net/resolve.ts'
 import { LineLimiter } from './observe/limit.ts'
 import { limitLog, type RootLog } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
-import { readUsage, runtime } from './observe/process.ts'
+import { runtime } from './observe/process.ts'
 import { Canary } from './proxy/canary.ts'
 import type { Hub } from './proxy/hub.ts'
 import { Ports } from './proxy/ports.ts'
@@ -51,6 +53,7 @@ export class App implements AsyncDisposable {
   readonly #limited: Hub['limited']
   readonly #ports: Ports
   readonly #evidence: Evidence
+  readonly #devices: Devices
   readonly #canary = new Canary(() => this.#upstreams.values(), {
     interval: ({ plan }) => this.#canaryInterval(plan.name),
   })
@@ -72,6 +75,7 @@ export class App implements AsyncDisposable {
     this.#limited = limitLog(options.log, limiter, options.metrics)
     const { metrics } = options
     this.#evidence = new Evidence({ software: { pulseward, ...runtime }, metrics, log: this.#limited })
+    this.#devices = new Devices({ metrics, limited: this.#limited })
     this.#ports = new Ports({ ...options, limited: this.#limited, sweep: this.#sweep })
   }
 
@@ -91,7 +95,7 @@ export class App implements AsyncDisposable {
     }
     app.#renewal = setInterval(() => app.#renew(), renewalCheck).unref()
     void app.#canary.look().then(() => (app.#starting = false))
-    await app.#countDescriptors()
+    app.#ports.capacity = await capacityFor(app.snapshot, options.log)
     return app
   }
 
@@ -139,6 +143,7 @@ export class App implements AsyncDisposable {
     await this.#admin?.[Symbol.asyncDispose]()
     await this.#embedded?.[Symbol.asyncDispose]()
     await this.#evidence[Symbol.asyncDispose]()
+    await this.#devices[Symbol.asyncDispose]()
     this.#sweep[Symbol.dispose]()
   }
 
@@ -175,6 +180,7 @@ export class App implements AsyncDisposable {
     const snapshot = await compile(loaded, version, () => this.#openAuthority(loaded), accepted.pins)
     for (const warning of snapshot.warnings) log.warn({ warning }, 'certificates for devices')
     const upstreams = await this.#prepareUpstreams(snapshot)
+    this.#ports.registrar = await this.#devices.prepare(snapshot)
     const change = await this.#ports.prepare(snapshot, upstreams)
     try {
       await this.#prepareAdmin(snapshot)
@@ -269,28 +275,11 @@ export class App implements AsyncDisposable {
     } else this.#watch.follow(files)
   }
 
-  /** Two descriptors a connection: better told at the start than found out under load. */
-  async #countDescriptors(): Promise<void> {
-    const { maxFiles, openFiles = 0 } = await readUsage()
-    if (maxFiles === undefined) return
-    // Beyond its descriptors a proxy would accept devices that it cannot dial for, and serve nobody.
-    this.#ports.capacity = Math.max(1, Math.floor((maxFiles - openFiles - spareDescriptors) / 2))
-    const { listeners } = this.snapshot.config
-    const wanted = listeners.reduce((sum, { limits }) => sum + limits.connections, 0)
-    if (this.#ports.capacity >= wanted) return
-    const hint = `raise LimitNOFILE or "ulimit -n" to ${wanted * 2 + openFiles + spareDescriptors}, or lower limits.connections`
-    const fields = { descriptors: maxFiles, enoughFor: this.#ports.capacity, hint }
-    this.#options.log.warn(fields, 'too few file descriptors for limits.connections')
-  }
-
   #renew(): void {
     for (const upstream of this.#upstreams.values()) upstream.remind(Date.now())
     if (this.snapshot.renewAt < Date.now()) void this.reload('certificates for devices are due')
   }
 }
-
-/** Descriptors kept free of connections, for what comes and goes: the admin's connections, files, probes. */
-const spareDescriptors = 12
 
 function onOneLine(diagnostic: Diagnostic): string {
   return formatDiagnostic(diagnostic).replaceAll(/\n */g, '; ')

@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { z } from 'zod'
 import { defaultDetectors, detectorSchema } from '../detect/registry.ts'
 import { parseHost } from './endpoint.ts'
+import { identitySchema, listenerIdentitySchema } from './identity-schema.ts'
 import { classSchema, inspectionSchema } from './inspection-schema.ts'
 import { address, count, duration, hostName, name, path, pinEntry, server, size, span } from './scalars.ts'
 
@@ -84,6 +85,7 @@ export const listenerSchema = z.strictObject({
   inspection: inspectionSchema
     .exactOptional()
     .describe('What is demanded of packets here, in place of the `inspection` of the file.'),
+  identity: listenerIdentitySchema.prefault({}).describe('How devices are known here; see `identity`.'),
 })
 
 const upstreamTls = z.strictObject({
@@ -215,6 +217,9 @@ export const configSchema = z.strictObject({
     .describe(
       'The record of brokers that were not trusted, in `evidence/` below `state`; see docs/evidence.md.',
     ),
+  identity: identitySchema
+    .prefault({})
+    .describe('Who is who: the record of devices, in `ledger/` below `state`; see docs/devices.md.'),
   reload: z
     .strictObject({
       watch: z

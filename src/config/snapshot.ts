@@ -39,6 +39,14 @@ export interface ListenerSettings {
   /** What devices that speak TLS are shown; undefined where none may. */
   readonly deviceContext: SecureContext | undefined
   readonly inspection: Inspection
+  readonly identity: IdentityPlan
+}
+
+/** How the devices of a listener are known. */
+export interface IdentityPlan {
+  readonly mode: 'off' | 'report' | 'enforce'
+  /** Milliseconds from the first start with this listener. */
+  readonly learn: number
 }
 
 export interface Snapshot {
@@ -48,7 +56,7 @@ export interface Snapshot {
   readonly config: Config
   readonly listeners: readonly ListenerSettings[]
   readonly upstreams: readonly UpstreamPlan[]
-  readonly policy: Omit<Policy, 'rules'>
+  readonly policy: Omit<Policy, 'rules' | 'identity'>
   /** Detectors by the number of the packet type they watch. */
   readonly detectors: readonly (readonly Detector[] | undefined)[]
   /** Absolute paths of the files it was made from, besides proxy.yaml. */
@@ -80,6 +88,7 @@ export async function compile(
         config: listener,
         deviceContext: shown && deviceContext({ ...shown, minVersion: listener.tls.minVersion }).context,
         inspection: inspectionOf(listener, config),
+        identity: Object.freeze({ mode: config.identity.mode, learn: config.identity.learn, ...listener.identity }),
       }),
     )
   }
@@ -170,7 +179,7 @@ function withAccepted(pins: readonly Pin[], accepted: readonly AcceptedPin[]): r
   ]
 }
 
-function policyOf({ policy, detectors }: Config): Omit<Policy, 'rules'> {
+function policyOf({ policy, detectors }: Config): Snapshot['policy'] {
   return { mode: policy.mode, actions: new Map(detectors.map(({ kind, action }) => [kind, action])) }
 }
 

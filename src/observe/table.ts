@@ -5,6 +5,7 @@
 
 import { PacketType } from '../mqtt/packet.ts'
 import { metric } from './metric.ts'
+import { deviceMetrics } from './table-devices.ts'
 
 export type { Label, Metric } from './metric.ts'
 
@@ -218,6 +219,8 @@ export const metricTable = {
   pulseward_evidence_failures_total: metric('counter', 'Brokers', 'Evidence that could not be recorded.', {
     reason: { meaning: 'what stood against it', values: evidenceFailures },
   }),
+
+  ...deviceMetrics,
 
   pulseward_findings_total: metric('counter', 'Findings', 'Findings of detectors.', {
     detector: { meaning: 'kind of the detector', most: 64 },

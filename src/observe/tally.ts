@@ -18,6 +18,8 @@ import {
 } from './samples.ts'
 import type { Leg } from './samples.ts'
 import { acceptResults, handshakeBounds, metricTable } from './table.ts'
+import { deviceStandings } from './table-devices.ts'
+import type { ledgerFailures } from './table-devices.ts'
 import type { evidenceFailures, handshakeResults, Label, LabelOf, MetricName } from './table.ts'
 
 export type AcceptResult = (typeof acceptResults)[number]
@@ -49,6 +51,16 @@ export interface InForce extends Inventory {
   readonly at: number
 }
 
+/** The devices, as they stand when somebody scrapes. */
+export interface DeviceGauges {
+  readonly devices: Readonly<Record<(typeof deviceStandings)[number], number>>
+  readonly limit: number
+  readonly bytes: number
+  readonly waiting: number
+  readonly isWatching: boolean
+  readonly neighbours: number
+}
+
 export class Tally {
   /** Packets that passed, at `packetsOf[direction] + type` (samples.ts). Hot: bump it in place. */
   readonly packets = new Float64Array(32)
@@ -64,6 +76,8 @@ export class Tally {
   keepAliveExpired = 0
   logLinesSuppressed = 0
   logLinesDropped = 0
+  /** Asked at every scrape. */
+  devices: () => DeviceGauges = () => noDevices
 
   readonly #gauges = new Gauges()
   readonly #durations = { device: new Histogram(handshakeBounds), broker: new Histogram(handshakeBounds) }
@@ -78,6 +92,8 @@ export class Tally {
     ),
     pulseward_evidence_incidents_total: counterOf('pulseward_evidence_incidents_total'),
     pulseward_evidence_failures_total: counterOf('pulseward_evidence_failures_total'),
+    pulseward_ledger_failures_total: counterOf('pulseward_ledger_failures_total'),
+    pulseward_neighbour_changes_total: counterOf('pulseward_neighbour_changes_total'),
     pulseward_findings_total: counterOf('pulseward_findings_total'),
     pulseward_rule_hits_total: counterOf('pulseward_rule_hits_total'),
   }
@@ -184,6 +200,14 @@ export class Tally {
     this.#evidenceBytes = bytes
   }
 
+  ledgerFailed(reason: (typeof ledgerFailures)[number]): void {
+    this.#counters.pulseward_ledger_failures_total.add({ reason })
+  }
+
+  neighbourChanged(change: string): void {
+    this.#counters.pulseward_neighbour_changes_total.add({ change })
+  }
+
   /** A detector found something and policy decided. */
   found(detector: string, severity: string, action: string): void {
     this.#counters.pulseward_findings_total.add({ detector, severity, action })
@@ -199,6 +223,7 @@ export class Tally {
     const gauges = this.#gauges
     return {
       ...this.#configSamples(),
+      ...deviceSamples(this.devices()),
       ...samplesOf(this.#counters),
       pulseward_rule_hits_total: [
         ...this.#counters.pulseward_rule_hits_total.samples(),
@@ -239,6 +264,26 @@ export class Tally {
         inForce === undefined ? [] : single(inForce.at / 1000),
       pulseward_config_reloads_total: reloads.map(([result, value]) => ({ labels: { result }, value })),
     }
+  }
+}
+
+const noDevices: DeviceGauges = {
+  devices: { approved: 0, known: 0, new: 0, suspected: 0 },
+  limit: 0,
+  bytes: 0,
+  waiting: 0,
+  isWatching: false,
+  neighbours: 0,
+}
+
+function deviceSamples({ devices, limit, bytes, waiting, isWatching, neighbours }: DeviceGauges) {
+  return {
+    pulseward_devices: deviceStandings.map((standing) => ({ labels: { standing }, value: devices[standing] })),
+    pulseward_devices_limit: single(limit),
+    pulseward_ledger_bytes: single(bytes),
+    pulseward_ledger_waiting: single(waiting),
+    pulseward_neighbour_watch: single(isWatching ? 1 : 0),
+    pulseward_neighbours: single(neighbours),
   }
 }
 

@@ -1,6 +1,7 @@
 // Turns a finding into an action, by proxy.yaml: the only place where that is decided.
 
 import type { Finding } from '../detect/finding.ts'
+import { isGrave, suspicionDetector } from '../identity/suspicion.ts'
 import type { Mode } from '../mqtt/rule.ts'
 
 /** `forward`: the packet goes on; `refuse`: the device is told in its version's terms and both legs are closed. */
@@ -12,6 +13,8 @@ export interface Policy {
   readonly actions: ReadonlyMap<string, 'report' | 'refuse'>
   /** What is done about each broken rule, by its id; `mode` is in it already. */
   readonly rules: ReadonlyMap<string, Mode>
+  /** Whether a device that somebody may stand in for is refused; else it is only reported. */
+  readonly identity?: 'report' | 'enforce'
 }
 
 /** The detector name of findings about broken rules of the protocol. */
@@ -23,5 +26,8 @@ export function decide(finding: Finding, policy: Policy): Action {
     return policy.rules.get(String(finding.evidence['rule'])) === 'report' ? 'forward' : 'refuse'
   }
   if (policy.mode === 'observe') return 'forward'
+  if (finding.detector === suspicionDetector) {
+    return policy.identity === 'enforce' && isGrave(finding) ? 'refuse' : 'forward'
+  }
   return policy.actions.get(finding.detector) === 'refuse' ? 'refuse' : 'forward'
 }

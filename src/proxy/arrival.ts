@@ -152,6 +152,7 @@ export class Arrival implements Connection, Swept {
     if (device !== socket) socket.on('error', () => {})
     void new Session({
       device,
+      socket,
       transport,
       first,
       address: this.#address,

@@ -8,6 +8,7 @@ import type { Limited, Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Policy } from '../policy/decide.ts'
 import type { Sweep } from './sweep.ts'
+import type { Registrar } from './registrar.ts'
 import type { Upstream } from './upstream.ts'
 
 /** What one listener does with its devices, compiled from one proxy.yaml; a session keeps the plan it began with. */
@@ -23,6 +24,8 @@ export interface ListenerPlan {
   readonly policy: Policy
   /** Detectors by the number of the packet type they watch. */
   readonly detectors: readonly (readonly Detector[] | undefined)[]
+  /** How long its devices are learnt, in milliseconds since 1970; undefined where nothing is kept of them. */
+  readonly learnsUntil: number | undefined
 }
 
 /** A connection on its way from accept to its last byte. */
@@ -41,6 +44,8 @@ export interface Hub {
   readonly sweep: Sweep
   /** What the judges of all sessions share. */
   readonly around: Surroundings
+  /** Knows the devices; undefined until there is a record to know them by. */
+  readonly registrar: Registrar | undefined
   /** A connection begins, or takes over the sockets of `before`. */
   readonly opened: (connection: Connection, before?: Connection) => void
   /** A connection is over and its sockets are closed; called once. */

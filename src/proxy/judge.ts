@@ -1,5 +1,6 @@
 // What a session learns from its control packets: the facts of CONNECT and CONNACK, and what detectors find.
 
+import type { Socket } from 'node:net'
 import type { Subject } from '../detect/detector.ts'
 import type { Finding } from '../detect/finding.ts'
 import { readConnect, type ConnectFacts } from '../mqtt/connect.ts'
@@ -8,9 +9,20 @@ import { PacketType, type Direction, type Version } from '../mqtt/packet.ts'
 import { referencesOf } from '../mqtt/patches.ts'
 import type { Rule } from '../mqtt/rule.ts'
 import { decide, protocolDetector, type Action } from '../policy/decide.ts'
+import { suspicionDetector } from '../identity/suspicion.ts'
 import type { Hub } from './hub.ts'
+import type { Registration } from './registrar.ts'
 
 const { connect, connack } = PacketType
+
+/** The device's end of a session. */
+export interface DeviceEnd {
+  /** The connection itself, below TLS. */
+  readonly socket: Socket
+  readonly ja4: string | undefined
+  /** Ends the session for what is found between its packets. */
+  readonly refuse: (finding: Finding) => void
+}
 
 export class Judge {
   /** Set once CONNECT passed. */
@@ -21,10 +33,13 @@ export class Judge {
   readonly #where: Pick<Subject, 'address' | 'transport'>
   #subject: Subject | undefined
   #memories: Map<string, unknown> | undefined
+  readonly #device: DeviceEnd | undefined
+  #registration: Registration | undefined
 
-  constructor(hub: Hub, where: Pick<Subject, 'address' | 'transport'>) {
+  constructor(hub: Hub, where: Pick<Subject, 'address' | 'transport'>, device?: DeviceEnd) {
     this.#hub = hub
     this.#where = where
+    this.#device = device
   }
 
   /** Bit set of the packet types `see` has to be shown. */
@@ -36,8 +51,10 @@ export class Judge {
 
   /** Takes note of a frame that passed every check; returns the finding for which policy refuses it. */
   see(type: number, bytes: Buffer, start: number, body: number, end: number): Finding | undefined {
-    if (type === connect) this.#begin(readConnect(bytes, body, end))
-    else if (type === connack) this.#answered(bytes, start, body, end)
+    if (type === connect) {
+      const stranger = this.#begin(readConnect(bytes, body, end), bytes, body, end)
+      if (stranger !== undefined) return stranger
+    } else if (type === connack) this.#answered(bytes, start, body, end)
     const detectors = this.#hub.plan.detectors[type]
     const subject = this.#subject
     if (detectors === undefined || subject === undefined) return undefined
@@ -66,7 +83,13 @@ export class Judge {
     this.#refuses(protocolFinding(rule, direction, offset, 'notice'), subject)
   }
 
-  #begin(facts: ConnectFacts): void {
+  /** The session is over. */
+  over(): void {
+    this.#registration?.left()
+  }
+
+  /** Returns the finding for which policy refuses the device. */
+  #begin(facts: ConnectFacts, bytes: Buffer, body: number, end: number): Finding | undefined {
     const { plan } = this.#hub
     this.connect = facts
     this.#setSilence(facts.keepAlive)
@@ -79,11 +102,33 @@ export class Judge {
         if (memory !== undefined) (this.#memories ??= new Map()).set(detector.kind, memory)
       }
     }
+    return this.#register(facts.clientId, this.#subject, { bytes, body, end })
+  }
+
+  #register(
+    clientId: string,
+    subject: Subject,
+    packet: { readonly bytes: Buffer; readonly body: number; readonly end: number },
+  ): Finding | undefined {
+    const { plan, registrar } = this.#hub
+    const device = this.#device
+    if (registrar === undefined || plan.learnsUntil === undefined || device === undefined) return undefined
+    const { socket, ja4, refuse } = device
+    const upstream = plan.upstream.plan.name
+    const { name: listener, learnsUntil } = plan
+    const caller = { listener, upstream, address: subject.address, socket, ja4, learnsUntil }
+    this.#registration = registrar.register(caller, clientId, packet, (finding) => {
+      if (this.#refuses(finding, subject)) refuse(finding)
+    })
+    const finding = this.#registration?.finding
+    return finding !== undefined && this.#refuses(finding, subject) ? finding : undefined
   }
 
   /** CONNACK: in MQTT 5.0 the broker may set another keep alive than the device asked for (3.2.2.3.14). */
   #answered(bytes: Buffer, start: number, body: number, end: number): void {
-    this.#hub.metrics.connacks[bytes[body + 1]!]! += 1
+    const code = bytes[body + 1]!
+    this.#hub.metrics.connacks[code]! += 1
+    if (code === 0) this.#registration?.accepted()
     if (this.connect?.version !== 5 || end - body <= 3) return
     const packet = decode(bytes.subarray(start, end), 5)
     if (packet?.cmd !== 'connack') return
@@ -106,8 +151,7 @@ export class Judge {
     metrics.found(finding.detector, finding.severity, action)
     const { detector, severity, summary, evidence, references } = finding
     const level = severity === 'info' || severity === 'notice' ? 'info' : 'warn'
-    // Reports of one rule must not hide those of another.
-    const kind = detector === protocolDetector ? `${action} ${String(evidence['rule'])}` : detector
+    const kind = kindOf(finding, action, subject)
     limited(level, kind, { ...subject, detector, severity, action, evidence, references }, summary)
     return action === 'refuse'
   }
@@ -116,6 +160,12 @@ export class Judge {
 /** The clause of a rule in the version a device speaks, or the option where no standard has one. */
 export function clauseOf({ clause }: Rule, version: Version): string {
   return clause[version === 5 ? 'v5' : 'v3'] ?? clause.policy ?? clause.v5 ?? ''
+}
+
+/** Lines of one kind are limited together: those of one rule or device must not hide those of another. */
+function kindOf({ detector, evidence }: Finding, action: Action, { address }: Subject): string {
+  if (detector === protocolDetector) return `${action} ${String(evidence['rule'])}`
+  return detector === suspicionDetector ? `${detector} ${address}` : detector
 }
 
 function protocolFinding(

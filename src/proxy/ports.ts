@@ -8,6 +8,7 @@ import { Listener, type TurnedAway } from '../net/listener.ts'
 import { Arrival } from './arrival.ts'
 import { Churn } from '../mqtt/rate.ts'
 import type { Connection, Hub, ListenerPlan } from './hub.ts'
+import type { Registrar } from './registrar.ts'
 import type { Upstream } from './upstream.ts'
 
 type Shared = Pick<Hub, 'metrics' | 'log' | 'limited' | 'sweep'>
@@ -39,6 +40,8 @@ export interface Change {
 export class Ports {
   /** Connections of all ports together; each takes two descriptors, and one too many would starve all the others. */
   capacity = Infinity
+  /** Knows the devices of the configuration that is about to come into force. */
+  registrar: Registrar | undefined
   readonly #shared: Shared
   readonly #connections = new Set<Connection>()
   readonly #churn = new Churn()
@@ -122,7 +125,7 @@ export class Ports {
     for (const settings of snapshot.listeners) {
       const port = ports.get(keyOf(settings))
       if (port === undefined) continue
-      port.hub = this.#hub(planOf(settings, snapshot, upstreams), port.listener)
+      port.hub = this.#hub(planOf(settings, snapshot, upstreams, this.registrar), port.listener)
       port.listener.limits = settings.config.limits
     }
     for (const { begin } of fresh) begin()
@@ -146,7 +149,7 @@ export class Ports {
     const listener = await opening.catch((error: unknown) => {
       throw this.#ownPort(config.bind.port, error)
     })
-    port = { listener, hub: this.#hub(planOf(settings, snapshot, upstreams), listener) }
+    port = { listener, hub: this.#hub(planOf(settings, snapshot, upstreams, this.registrar), listener) }
     const begin = (): void => {
       const waiting = early ?? []
       early = undefined
@@ -193,6 +196,7 @@ export class Ports {
       ...this.#shared,
       around: { book: plan.book, churn: this.#churn, clock: () => this.#shared.sweep.now },
       plan,
+      registrar: this.registrar,
       opened: (connection, before) => {
         if (before !== undefined) this.#connections.delete(before)
         this.#connections.add(connection)
@@ -215,9 +219,10 @@ function keyOf({ config }: ListenerSettings): string {
 }
 
 function planOf(
-  { config, deviceContext, inspection }: ListenerSettings,
+  { config, deviceContext, inspection, identity }: ListenerSettings,
   snapshot: Snapshot,
   upstreams: Upstreams,
+  registrar: Registrar | undefined,
 ): ListenerPlan {
   const upstream = upstreams.get(config.upstream)
   if (upstream === undefined) throw new Error(`no upstream "${config.upstream}"`)
@@ -229,7 +234,12 @@ function planOf(
     upstream,
     book: inspection.book,
     timeouts: { connect: connectTimeout, idle, halfClose },
-    policy: { ...snapshot.policy, rules: inspection.modes },
+    policy: {
+      ...snapshot.policy,
+      rules: inspection.modes,
+      ...(identity.mode === 'enforce' && { identity: identity.mode }),
+    },
     detectors: snapshot.detectors,
+    learnsUntil: identity.mode === 'off' ? undefined : registrar?.learnsUntil(config.name, identity.learn),
   })
 }

@@ -93,6 +93,7 @@ export class SessionRecord {
     const { metrics, plan, log } = this.#hub
     const { transport, openedAt } = this.#origin
     metrics.connectionClosed(plan.name)
+    this.#judge.over()
     if (this.#server === '') return
     metrics.sessionClosed(plan.name, transport)
     if (this.#reason.startsWith('broker-')) plan.upstream.doubt()

@@ -22,6 +22,8 @@ import type { Connected } from './upstream.ts'
 
 interface SessionOptions {
   readonly device: Socket
+  /** The connection that carries it: itself, or what is below TLS. */
+  readonly socket: Socket
   readonly transport: 'plain' | 'tls'
   /** Bytes that were read to tell what the device speaks. */
   readonly first: Buffer
@@ -65,7 +67,7 @@ export class Session implements Connection, PumpOwner, Swept {
   /** Bytes waiting to be written, as of the last sweep: while they change, a slow peer is still being served. */
   #unwritten = 0
 
-  constructor({ device, transport, first, address, openedAt, hello, hub, before }: SessionOptions) {
+  constructor({ device, socket, transport, first, address, openedAt, hello, hub, before }: SessionOptions) {
     this.#hub = hub
     this.#state = new SessionState(hub.around)
     this.#device = device
@@ -73,7 +75,15 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#openedAt = openedAt
     this.#deviceHeard = hub.sweep.now
     this.#brokerHeard = hub.sweep.now
-    this.#judge = new Judge(hub, { address, transport })
+    this.#judge = new Judge(
+      hub,
+      { address, transport },
+      {
+        socket,
+        ja4: hello?.ja4,
+        refuse: ({ detector, summary }) => this.#refuse(Reason.notAuthorized, detector, summary),
+      },
+    )
     this.#record = new SessionRecord(hub, this.#state, this.#judge, { address, transport, hello, openedAt })
     hub.sweep.add(this)
     hub.opened(this, before)

@@ -128,6 +128,7 @@ export class Gate implements AsyncDisposable {
       timeouts: { connect: 10_000, idle: 86_400_000, halfClose: 60_000, ...rest.timeouts },
       policy: { ...policy, rules: new Map(allRules.map((rule) => [rule.id, modeOf(rule, preset, rules)])) },
       detectors,
+      learnsUntil: undefined,
     }
     this.#hub = {
       plan,
@@ -136,6 +137,7 @@ export class Gate implements AsyncDisposable {
       limited,
       sweep: this.sweep,
       around: { book: plan.book, churn: new Churn(), clock: () => this.sweep.now },
+      registrar: undefined,
       opened: (connection, before) => {
         if (before !== undefined) this.connections.delete(before)
         this.connections.add(connection)

@@ -1,0 +1,250 @@
+// The desk where devices register: compares each with its record, minds who is here, and finds who may be in between.
+
+import type { Finding } from '../detect/finding.ts'
+import { atFirstSight, compare, isSamePlace, type Comparison, type Place } from './compare.ts'
+import { attended, firstSight, learned, type DeviceRecord } from './device.ts'
+import type { Ledger } from './ledger.ts'
+import type { NeighbourEntry, NeighbourEvent, Neighbours } from './neighbours.ts'
+import { keyOf, traits, type Observation, type Traits } from './observation.ts'
+import { benignChanges, type Signal } from './signals.ts'
+import { stageOf, suspect, suspicion, withSignals } from './suspicion.ts'
+
+/** One session, as the desk knows it. */
+export interface Visitor {
+  readonly key: string
+  readonly isLearning: boolean
+  seen: Observation
+  /** What was known before this session; undefined at first sight. */
+  readonly before: DeviceRecord | undefined
+  /** Whether what was seen is held against the device. */
+  isSuspect: boolean
+  /** Names of signals that were told of this session already. */
+  readonly told: Set<string>
+  /** Told of what is found while the session is open. */
+  readonly onFinding: (finding: Finding) => void
+}
+
+interface DeskDeps {
+  readonly ledger: Ledger
+  readonly neighbours: Neighbours
+  /** Milliseconds since 1970. */
+  readonly clock: () => number
+}
+
+/** Takeovers of one client identifier remembered, and identifiers that are. */
+const mostTakeovers = 8
+const mostContended = 4096
+const minute = 60_000
+
+export class Desk {
+  readonly #deps: DeskDeps
+  readonly #open = new Map<string, Set<Visitor>>()
+  readonly #byAddress = new Map<string, Set<Visitor>>()
+  /** When a client identifier changed its place while in use. */
+  readonly #takeovers = new Map<string, readonly number[]>()
+
+  constructor(deps: DeskDeps) {
+    this.#deps = deps
+  }
+
+  /** Devices with a session now. */
+  get open(): number {
+    return this.#open.size
+  }
+
+  /**
+   * A CONNECT that passed every check. Returns the visitor, to be handed back when the broker has answered and when the
+   * session is over, and what is to be told.
+   */
+  arrive(
+    seen: Observation,
+    isLearning: boolean,
+    onFinding: Visitor['onFinding'],
+  ): { readonly visitor: Visitor; readonly finding: Finding | undefined } {
+    const key = keyOf(seen.realm, seen.clientId)
+    const before = this.#deps.ledger.find(key)
+    const whole = this.#withMac(seen)
+    const visitor: Visitor = {
+      key,
+      isLearning,
+      seen: whole,
+      before,
+      isSuspect: false,
+      told: new Set(),
+      onFinding,
+    }
+    const elsewhere = [...(this.#open.get(key) ?? [])].map(({ seen: other }) => placeOf(other))
+    const around = {
+      elsewhere,
+      takeovers: this.#countTakeover(key, elsewhere, whole),
+      takenAddresses: this.#takenBy(whole.traits),
+      oldStationThere: this.#isOldStationThere(before),
+    }
+    const record = before ?? firstSight(whole)
+    const found = before === undefined ? atFirstSight(record, whole, around) : compare(before, whole, around)
+    this.#enter(visitor)
+    return { visitor, finding: this.#judge(visitor, record, found) }
+  }
+
+  /** The broker accepted the session: only from here on is anything learnt. */
+  accepted(visitor: Visitor): void {
+    const { ledger } = this.#deps
+    const late = this.#withMac(visitor.seen)
+    if (late !== visitor.seen) {
+      // The neighbour table may learn of a device only while it connects.
+      visitor.seen = late
+      const record = ledger.find(visitor.key)
+      const changed = record?.known.mac !== undefined && !record.known.mac.includes(late.traits.mac ?? '')
+      if (record !== undefined && changed) this.#cardChanged(visitor, record)
+    }
+    const record = ledger.find(visitor.key) ?? firstSight(visitor.seen)
+    ledger.keep(visitor.isSuspect ? attended(record, visitor.seen) : learned(record, visitor.seen))
+  }
+
+  left(visitor: Visitor): void {
+    remove(this.#open, visitor.key, visitor)
+    remove(this.#byAddress, visitor.seen.traits.address ?? '', visitor)
+  }
+
+  /** The neighbour table has this entry now. Returns what is worth telling of the network; sessions are told themselves. */
+  note(entry: NeighbourEntry): NeighbourEvent[] {
+    const { neighbours, clock, ledger } = this.#deps
+    const events = neighbours.note(entry, clock())
+    if (events.length === 0 || entry.mac === undefined) return events
+    for (const visitor of this.#byAddress.get(entry.address) ?? []) {
+      const record = ledger.find(visitor.key)
+      visitor.seen = { ...visitor.seen, traits: { ...visitor.seen.traits, mac: entry.mac } }
+      if (record?.known.mac !== undefined && !record.known.mac.includes(entry.mac))
+        this.#cardChanged(visitor, record)
+    }
+    return events
+  }
+
+  /** The address of an open session has a network card that the device was never seen with. */
+  #cardChanged(visitor: Visitor, record: DeviceRecord): void {
+    const { neighbours, clock } = this.#deps
+    const { address = '', mac = '' } = visitor.seen.traits
+    const signals: Signal[] = [{ name: 'mac-changed', before: record.known.mac?.[0] ?? '', after: mac }]
+    const taken = this.#takenBy(visitor.seen.traits)
+    if (taken.length > 0) signals.push({ name: 'took-addresses', before: '', after: taken.join(', ') })
+    if (neighbours.isContested(address, clock()))
+      signals.push({ name: 'address-contested', before: record.known.mac?.[0] ?? '', after: mac })
+    const finding = this.#judge(visitor, record, { signals, benign: [] })
+    if (finding !== undefined) visitor.onFinding(finding)
+  }
+
+  /** Files what speaks against a device, and says what is to be told of it: once a signal and session. */
+  #judge(visitor: Visitor, record: DeviceRecord, found: Comparison): Finding | undefined {
+    const { signals, benign } = found
+    if (signals.length === 0 && benign.length === 0) {
+      return visitor.before === undefined ? sighting(visitor) : undefined
+    }
+    if (signals.length === 0 || visitor.isLearning) return changed(visitor, found)
+    const { ledger, clock } = this.#deps
+    const now = clock()
+    const evidence = withSignals(record.evidence, signals, now)
+    const stage = stageOf(suspicion(evidence, now))
+    if (stage !== undefined) visitor.isSuspect = true
+    // A stranger leaves a record only once the broker has accepted it.
+    if (ledger.find(visitor.key) !== undefined) {
+      const pending = visitor.isSuspect ? unknownOf(record, visitor.seen.traits) : record.pending
+      ledger.keep({ ...record, evidence, pending })
+    }
+    const isNews = signals.some(({ name }) => !visitor.told.has(name))
+    for (const { name } of signals) visitor.told.add(name)
+    if (!isNews) return undefined
+    return stage === undefined ? changed(visitor, found) : suspect(evidence, stage, now)
+  }
+
+  #withMac(seen: Observation): Observation {
+    const { mac, address } = seen.traits
+    if (mac !== undefined || address === undefined) return seen
+    const found = this.#deps.neighbours.macOf(address)
+    return found === undefined ? seen : { ...seen, traits: { ...seen.traits, mac: found } }
+  }
+
+  /** Other addresses that the network card of a device took over. */
+  #takenBy({ mac, address }: Traits): readonly string[] {
+    if (mac === undefined) return []
+    return this.#deps.neighbours.takenBy(mac).filter((one) => one !== address)
+  }
+
+  #isOldStationThere(before: DeviceRecord | undefined): boolean {
+    const address = before?.known.address?.[0]
+    const mac = before?.known.mac?.[0]
+    return address !== undefined && mac !== undefined && this.#deps.neighbours.isThere(address, mac)
+  }
+
+  #countTakeover(key: string, elsewhere: readonly Place[], seen: Observation): number {
+    const now = seen.at
+    const times = (this.#takeovers.get(key) ?? []).filter((at) => now - at < minute)
+    const moved = elsewhere.some((place) => !isSamePlace(place, seen.traits))
+    this.#takeovers.delete(key)
+    if (moved) times.push(now)
+    if (times.length === 0) return 0
+    if (this.#takeovers.size >= mostContended) {
+      const [oldest] = this.#takeovers.keys()
+      if (oldest !== undefined) this.#takeovers.delete(oldest)
+    }
+    this.#takeovers.set(key, times.slice(-mostTakeovers))
+    return moved ? times.length : 0
+  }
+
+  #enter(visitor: Visitor): void {
+    add(this.#open, visitor.key, visitor)
+    add(this.#byAddress, visitor.seen.traits.address ?? '', visitor)
+  }
+}
+
+/** The detector name of changes that raise no suspicion. */
+export const changeDetector = 'device-changed'
+export const sightDetector = 'device-new'
+
+function sighting({ seen }: Visitor): Finding {
+  return {
+    detector: sightDetector,
+    severity: 'info',
+    summary: 'a device that was never seen before',
+    evidence: { mac: seen.traits.mac ?? 'unknown' },
+    references: [],
+  }
+}
+
+function changed({ isLearning }: Visitor, { signals, benign }: Comparison): Finding {
+  const told: Record<string, string> = {}
+  for (const name of benign) told[name] = benignChanges[name]
+  for (const { name, before, after } of signals) told[name] = `${before} -> ${after}`
+  return {
+    detector: changeDetector,
+    severity: 'info',
+    summary: isLearning ? 'a device changed while it is still being learnt' : 'a device changed a little',
+    evidence: told,
+    references: [],
+  }
+}
+
+/** The traits that a record does not have. */
+function unknownOf(record: DeviceRecord, seen: Traits): Traits {
+  const pending: Record<string, string> = {}
+  for (const trait of traits) {
+    const value = seen[trait]
+    if (value !== undefined && record.known[trait]?.includes(value) !== true) pending[trait] = value
+  }
+  return pending
+}
+
+function placeOf({ traits: { address, mac } }: Observation): Place {
+  return { address, mac }
+}
+
+function add<Value>(map: Map<string, Set<Value>>, key: string, value: Value): void {
+  const set = map.get(key)
+  if (set === undefined) map.set(key, new Set([value]))
+  else set.add(value)
+}
+
+function remove<Value>(map: Map<string, Set<Value>>, key: string, value: Value): void {
+  const set = map.get(key)
+  set?.delete(value)
+  if (set?.size === 0) map.delete(key)
+}
