@@ -80,7 +80,12 @@ export class Devices implements AsyncDisposable {
     const { damage, warning } = ward
     if (damage !== undefined) {
       metrics.ledgerFailed('damaged')
-      limited('error', 'ledger damaged', damage, 'the ledger of devices was damaged, moved aside and begun anew')
+      limited(
+        'error',
+        'ledger damaged',
+        damage,
+        'the ledger of devices was damaged, moved aside and begun anew',
+      )
     }
     if (warning !== undefined) limited('error', 'ledger key', { warning }, 'ledger of devices')
     return ward

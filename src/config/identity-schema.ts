@@ -17,7 +17,9 @@ export const identitySchema = z.strictObject({
   learn: learn.prefault('24h'),
   maxDevices: count(1, 1_000_000)
     .default(100_000)
-    .describe('Devices remembered; beyond them those go first that came only once, and never an approved one.'),
+    .describe(
+      'Devices remembered; beyond them those go first that came only once, and never an approved one.',
+    ),
   keep: span({ min: '1m', max: '3650d' })
     .prefault('365d')
     .describe('Time after which a device that was not seen, and that nobody approved, is forgotten.'),

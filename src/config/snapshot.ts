@@ -88,7 +88,11 @@ export async function compile(
         config: listener,
         deviceContext: shown && deviceContext({ ...shown, minVersion: listener.tls.minVersion }).context,
         inspection: inspectionOf(listener, config),
-        identity: Object.freeze({ mode: config.identity.mode, learn: config.identity.learn, ...listener.identity }),
+        identity: Object.freeze({
+          mode: config.identity.mode,
+          learn: config.identity.learn,
+          ...listener.identity,
+        }),
       }),
     )
   }

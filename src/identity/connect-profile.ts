@@ -48,13 +48,17 @@ export function connectTraits(bytes: Buffer, body: number, end: number): Connect
 
 /** Runs of letters as `a`, hexadecimal runs with both kinds as `x`, digits as `9`, each with its length. */
 export function shapeOf(clientId: string): string {
-  return clientId
-    .slice(0, 64)
-    .replaceAll(/[0-9A-Za-z]+|[^0-9A-Za-z]/g, (run) => {
-      if (run.length === 1 && !/[0-9A-Za-z]/.test(run)) return /[-_.:/@]/.test(run) ? run : '?'
-      const kind = /^\d+$/.test(run) ? '9' : /^[A-Za-z]+$/.test(run) ? 'a' : /^[0-9A-Fa-f]+$/.test(run) ? 'x' : 'n'
-      return `${kind}${run.length}`
-    })
+  return clientId.slice(0, 64).replaceAll(/[0-9A-Za-z]+|[^0-9A-Za-z]/g, (run) => {
+    if (run.length === 1 && !/[0-9A-Za-z]/.test(run)) return /[-_.:/@]/.test(run) ? run : '?'
+    const kind = /^\d+$/.test(run)
+      ? '9'
+      : /^[A-Za-z]+$/.test(run)
+        ? 'a'
+        : /^[0-9A-Fa-f]+$/.test(run)
+          ? 'x'
+          : 'n'
+    return `${kind}${run.length}`
+  })
 }
 
 function afterProperties(bytes: Buffer, at: number, end: number): number {

@@ -94,8 +94,7 @@ export class Desk {
       // The neighbour table may learn of a device only while it connects.
       visitor.seen = late
       const record = ledger.find(visitor.key)
-      const changed = record?.known.mac !== undefined && !record.known.mac.includes(late.traits.mac ?? '')
-      if (record !== undefined && changed) this.#cardChanged(visitor, record)
+      if (record !== undefined && hasOtherCard(record, late.traits.mac)) this.#cardChanged(visitor, record)
     }
     const record = ledger.find(visitor.key) ?? firstSight(visitor.seen)
     ledger.keep(visitor.isSuspect ? attended(record, visitor.seen) : learned(record, visitor.seen))
@@ -114,8 +113,7 @@ export class Desk {
     for (const visitor of this.#byAddress.get(entry.address) ?? []) {
       const record = ledger.find(visitor.key)
       visitor.seen = { ...visitor.seen, traits: { ...visitor.seen.traits, mac: entry.mac } }
-      if (record?.known.mac !== undefined && !record.known.mac.includes(entry.mac))
-        this.#cardChanged(visitor, record)
+      if (record !== undefined && hasOtherCard(record, entry.mac)) this.#cardChanged(visitor, record)
     }
     return events
   }
@@ -221,6 +219,11 @@ function changed({ isLearning }: Visitor, { signals, benign }: Comparison): Find
     evidence: told,
     references: [],
   }
+}
+
+/** Whether a network card is none that the device was seen with. */
+function hasOtherCard({ known }: DeviceRecord, mac: string | undefined): boolean {
+  return mac !== undefined && known.mac !== undefined && !known.mac.includes(mac)
 }
 
 /** The traits that a record does not have. */

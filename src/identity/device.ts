@@ -94,7 +94,8 @@ export function read(text: string): DeviceRecord | undefined {
   const { realm, clientId, listener, firstSeen, lastSeen, sessions, approvedAt } = found
   const { known, pending, roundTrip, evidence } = found
   if (!isText(realm) || !isText(clientId) || !isText(listener)) return undefined
-  if (!isCount(firstSeen) || !isCount(lastSeen) || !isCount(sessions) || !isCount(approvedAt)) return undefined
+  if (!isCount(firstSeen) || !isCount(lastSeen) || !isCount(sessions) || !isCount(approvedAt))
+    return undefined
   if (!isObject(known) || !isObject(pending) || !Array.isArray(evidence)) return undefined
   if (roundTrip !== undefined && !isCount(roundTrip)) return undefined
   return {

@@ -21,7 +21,8 @@ export function readNeighbourLine(line: string): NeighbourEntry | undefined {
   if (state === 'NOARP') return undefined
   const at = rest.indexOf('lladdr')
   const mac = at < 0 ? undefined : rest[at + 1]
-  const isThere = !isGone && !nobody.has(state) && mac !== undefined && /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(mac)
+  const isThere =
+    !isGone && !nobody.has(state) && mac !== undefined && /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(mac)
   return { address, mac: isThere ? mac : undefined, reachable: isThere && heardOf.has(state) }
 }
 

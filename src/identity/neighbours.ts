@@ -112,7 +112,8 @@ export class Neighbours {
       const taken = this.#take(mac, address)
       if (place < 0 && taken > 1) events.push({ change: 'many-addresses', address, mac, before })
     }
-    if (station.changes.length >= contested) events.push({ change: 'duplicate-address', address, mac, before })
+    if (station.changes.length >= contested)
+      events.push({ change: 'duplicate-address', address, mac, before })
     return events
   }
 

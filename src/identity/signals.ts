@@ -11,7 +11,10 @@ const spec = (weight: number, explanation: string): SignalSpec => ({ weight, exp
 /** What speaks for somebody between the device and the proxy, or in the place of the device. */
 export const signals = {
   'mac-changed': spec(0.6, 'the address of the device belongs to another network card than before'),
-  'frame-mac-differs': spec(0.6, 'its frames come from another network card than the neighbour table has for it'),
+  'frame-mac-differs': spec(
+    0.6,
+    'its frames come from another network card than the neighbour table has for it',
+  ),
   'took-addresses': spec(0.35, 'the network card behind it took over addresses of other stations'),
   'address-contested': spec(0.5, 'two network cards take turns at claiming the address of the device'),
   'hop-added': spec(0.6, 'a device of this very link now has a router in between'),

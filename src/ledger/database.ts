@@ -11,7 +11,7 @@ const version = 1
 /** Rows of `orders` that are kept after they were carried out, to show who did what. */
 export const keptOrders = 1000
 /** Time another process may hold the file; milliseconds. */
-const patience = 2000
+const patience = 1000
 
 const tables = `
   CREATE TABLE devices (key TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
@@ -73,7 +73,9 @@ function prepared(path: string): DatabaseSync {
   try {
     // Written through when the log is folded into the file, not at every batch: a power cut may cost the last batches,
     // a kill of the process costs none that was written.
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 4194304')
+    database.exec(
+      'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 4194304',
+    )
     const check = database.prepare('PRAGMA quick_check(1)').get()
     if (check?.['quick_check'] !== 'ok') throw new Damage(String(check?.['quick_check']))
     const found = database.prepare('PRAGMA user_version').get()?.['user_version']

@@ -22,7 +22,9 @@ export async function openLoginHash(state: string, now: number): Promise<LoginHa
   const key = randomBytes(32)
   await writePrivate(path, `${key.toString('hex')}\n`)
   const warning =
-    aside === undefined ? undefined : `the key of login hashes was damaged; it is in "${aside}" now, logins are learnt anew`
+    aside === undefined
+      ? undefined
+      : `the key of login hashes was damaged; it is in "${aside}" now, logins are learnt anew`
   return hashUnder(key, warning)
 }
 

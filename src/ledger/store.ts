@@ -21,7 +21,7 @@ interface StoreEvents {
 const batchSize = 200
 /** Time between two batches while there is something to write, and after one that failed; milliseconds. */
 const pace = 50
-const pause = 5000
+const pause = 1000
 
 export class Store implements Journal, AsyncDisposable {
   damage: { readonly error: string; readonly movedTo: string } | undefined

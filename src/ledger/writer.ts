@@ -15,15 +15,6 @@ const orderCheck = 1000
 const { path } = workerData as WriterData
 const port = parentPort
 
-if (port !== null) {
-  try {
-    serve(port)
-  } catch (error) {
-    tell({ kind: 'failed', error: messageOf(error) })
-    tell({ kind: 'closed' })
-  }
-}
-
 function serve(from: NonNullable<typeof parentPort>): void {
   const { database, damage } = openForWriting(path, Date.now())
   handOver(database)
@@ -107,7 +98,9 @@ class Orders {
       if (version === this.#version) return
       this.#version = version
       const rows = this.#database
-        .prepare('SELECT id, at, by, action, key FROM orders WHERE done = 0 AND id > ? ORDER BY id LIMIT 1000')
+        .prepare(
+          'SELECT id, at, by, action, key FROM orders WHERE done = 0 AND id > ? ORDER BY id LIMIT 1000',
+        )
         .all(this.#last)
       if (rows.length === 0) return
       const orders = rows.map(orderOf)
@@ -123,4 +116,13 @@ class Orders {
 
 function tell(report: Report): void {
   port?.postMessage(report)
+}
+
+if (port !== null) {
+  try {
+    serve(port)
+  } catch (error) {
+    tell({ kind: 'failed', error: messageOf(error) })
+    tell({ kind: 'closed' })
+  }
 }

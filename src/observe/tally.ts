@@ -278,7 +278,10 @@ const noDevices: DeviceGauges = {
 
 function deviceSamples({ devices, limit, bytes, waiting, isWatching, neighbours }: DeviceGauges) {
   return {
-    pulseward_devices: deviceStandings.map((standing) => ({ labels: { standing }, value: devices[standing] })),
+    pulseward_devices: deviceStandings.map((standing) => ({
+      labels: { standing },
+      value: devices[standing],
+    })),
     pulseward_devices_limit: single(limit),
     pulseward_ledger_bytes: single(bytes),
     pulseward_ledger_waiting: single(waiting),

@@ -7,7 +7,11 @@ import { DeviceTable } from '../../src/identity/ledger.ts'
 import { Neighbours } from '../../src/identity/neighbours.ts'
 import { keyOf, type Observation, type Traits } from '../../src/identity/observation.ts'
 
-const card = { pump: '02:00:00:00:00:07', monitor: '02:00:00:00:00:08', attacker: '02:00:00:00:00:66' } as const
+const card = {
+  pump: '02:00:00:00:00:07',
+  monitor: '02:00:00:00:00:08',
+  attacker: '02:00:00:00:00:66',
+} as const
 const key = keyOf('hospital', 'pump-7')
 const hour = 3_600_000
 
@@ -26,7 +30,13 @@ class Ward {
   }
 
   open(traits: Traits = {}, more: Partial<Observation> = {}) {
-    const plain = { address: '192.0.2.7', profile: 'v4;f2;k60;ia4-91;p', syn: '64240:1460', hops: '0', login: 'k:1' }
+    const plain = {
+      address: '192.0.2.7',
+      profile: 'v4;f2;k60;ia4-91;p',
+      syn: '64240:1460',
+      hops: '0',
+      login: 'k:1',
+    }
     const seen: Observation = {
       realm: 'hospital',
       clientId: 'pump-7',
@@ -58,7 +68,9 @@ function ward(): Ward {
 }
 
 function signalsOf(finding: Finding | undefined): string {
-  return finding === undefined ? 'nothing' : `${finding.severity} ${String(finding.evidence['signals'] ?? Object.keys(finding.evidence).join(' '))}`
+  return finding === undefined
+    ? 'nothing'
+    : `${finding.severity} ${String(finding.evidence['signals'] ?? Object.keys(finding.evidence).join(' '))}`
 }
 
 test('a first sight is told as info, and the second time there is nothing to tell', () => {
@@ -126,7 +138,11 @@ describe('ordinary changes raise nothing above info', () => {
       },
       'info station-changed',
     ],
-    ['another way through the network', (made) => made.visit({ hops: '2', address: '198.51.100.7' }), 'info address-changed hops-changed'],
+    [
+      'another way through the network',
+      (made) => made.visit({ hops: '2', address: '198.51.100.7' }),
+      'info address-changed hops-changed',
+    ],
   ])('%s', (_, happen, told) => {
     const made = ward()
     expect(signalsOf(happen(made))).toBe(told)
@@ -234,10 +250,7 @@ test('an open session hears of a card that takes over its address, once', () => 
   expect(made.later.map(signalsOf)).toEqual(['warning mac-changed'])
   made.station('192.0.2.7', card.pump)
   made.station('192.0.2.7', card.attacker)
-  expect(made.later.map(signalsOf)).toEqual([
-    'warning mac-changed',
-    'critical mac-changed address-contested',
-  ])
+  expect(made.later.map(signalsOf)).toEqual(['warning mac-changed', 'critical mac-changed address-contested'])
 })
 
 test('a session that is over hears of nothing', () => {

@@ -34,7 +34,8 @@ const record: fc.Arbitrary<DeviceRecord> = fc.record({
 })
 
 test('a record is read as it was written', () => {
-  fc.assert(fc.property(record, (one) => {
+  fc.assert(
+    fc.property(record, (one) => {
       expect(read(write(one))).toEqual(one)
     }),
   )
@@ -42,8 +43,8 @@ test('a record is read as it was written', () => {
 
 test('whatever else is in the file is no record, and no harm', () => {
   fc.assert(
-    fc.property(fc.oneof(fc.string(), fc.json(), fc.constant('{"realm":"a","clientId":"b"}')), (text) => {
-      expect(read(text)).toBeUndefined()
+    fc.property(fc.oneof(fc.string(), fc.json(), fc.constant('{"realm":"a","clientId":"b"}')), (other) => {
+      expect(read(other)).toBeUndefined()
     }),
   )
 })

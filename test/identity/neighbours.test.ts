@@ -22,8 +22,14 @@ test.each([
   [[device, device], ['new-station >01']],
   [[undefined, device], ['new-station >01']],
   [[device, undefined, device], ['new-station >01']],
-  [[device, attacker], ['new-station >01', 'changed-address 01>66']],
-  [[device, attacker, device], ['new-station >01', 'changed-address 01>66', 'flip-flop 66>01']],
+  [
+    [device, attacker],
+    ['new-station >01', 'changed-address 01>66'],
+  ],
+  [
+    [device, attacker, device],
+    ['new-station >01', 'changed-address 01>66', 'flip-flop 66>01'],
+  ],
   [
     [device, attacker, third, device],
     ['new-station >01', 'changed-address 01>66', 'changed-address 66>03', 'reused-old-address 03>01'],
@@ -81,7 +87,9 @@ test('who does not answer any more is not there, and is still who was there last
 test('any history: the card is the one told last, and no address is both taken and given back', () => {
   const cards = fc.constantFrom(device, attacker, third, undefined)
   const addresses = fc.constantFrom('192.0.2.1', '192.0.2.7', '2001:db8::7')
-  const told = fc.array(fc.record({ address: addresses, mac: cards, reachable: fc.boolean() }), { maxLength: 60 })
+  const told = fc.array(fc.record({ address: addresses, mac: cards, reachable: fc.boolean() }), {
+    maxLength: 60,
+  })
   fc.assert(
     fc.property(told, (entries) => {
       const neighbours = new Neighbours()

@@ -13,9 +13,11 @@ const signal = fc.record({
 }) satisfies fc.Arbitrary<Signal>
 const evidence = fc
   .uniqueArray(signal, { selector: ({ name }) => name })
-  .chain((seen) => fc.array(fc.nat(10_000_000), { minLength: seen.length, maxLength: seen.length }).map((times) =>
-    seen.map((one, at) => ({ ...one, at: times[at] ?? 0 })),
-  ))
+  .chain((seen) =>
+    fc
+      .array(fc.nat(10_000_000), { minLength: seen.length, maxLength: seen.length })
+      .map((times) => seen.map((one, at) => ({ ...one, at: times[at] ?? 0 }))),
+  )
 const now = 10_000_000
 
 describe('for any evidence', () => {
