@@ -1,6 +1,7 @@
 // From the command line to a command to an exit status.
 
 import { check, checkHelp } from './cli/check.ts'
+import { devices, devicesHelp } from './cli/devices.ts'
 import { evidence, evidenceHelp } from './cli/evidence.ts'
 import { UsageError, type Io } from './cli/io.ts'
 import { patches, patchesHelp } from './cli/patches.ts'
@@ -21,6 +22,7 @@ link to TLS 1.3 with post-quantum key exchange, and pins the broker.
 commands:
   run      start the proxy
   check    find every mistake in proxy.yaml
+  devices  list, show, approve, forget or export the devices of the ledger
   evidence list, show or verify the record of brokers that were not trusted
   patches  list the vulnerabilities that are stopped, and by which rule
   pin      show a broker's certificates and what to paste to pin it
@@ -49,6 +51,7 @@ const io: Io = {
 const commands: Readonly<Record<string, Command>> = {
   run: { help: runHelp, start: (argv) => run(argv, { ...io, signals: process }) },
   check: { help: checkHelp, start: check },
+  devices: { help: devicesHelp, start: devices },
   evidence: { help: evidenceHelp, start: evidence },
   patches: { help: patchesHelp, start: patches },
   pin: { help: pinHelp, start: pin },

@@ -1,5 +1,4 @@
 // `pulseward trust`: accepts the new pin of a broker after a rotation, lists what was accepted, and takes it back.
-import { userInfo } from 'node:os'
 import { parseArgs } from 'node:util'
 import { loadConfig } from '../config/load.ts'
 import { messageOf, PulsewardError } from '../errors.ts'
@@ -10,6 +9,7 @@ import { parsePin, samePin } from '../tls/pins.ts'
 import { isInForce } from '../tls/pinset.ts'
 import { UsageError } from './io.ts'
 import type { Io } from './io.ts'
+import { userName } from './user.ts'
 
 export const trustHelp = `usage: pulseward trust list [-c FILE] [--json]
        pulseward trust accept --upstream NAME --pin PIN [-c FILE] [--print]
@@ -176,16 +176,4 @@ function listText({ pins, history }: Accepted): string {
 
 function listJson(state: string, found: Accepted): string {
   return `${JSON.stringify({ file: acceptedFile(state), ...found })}\n`
-}
-
-/** Who does this, by the operating system; whoever is behind sudo, too. */
-function userName(): string {
-  const sudo = process.env['SUDO_USER']
-  let user: string
-  try {
-    user = userInfo().username
-  } catch {
-    user = `uid ${process.getuid?.() ?? 'unknown'}` // a container's user may have no name
-  }
-  return sudo === undefined || sudo === user ? user : `${user} (${sudo})`
 }

@@ -13,12 +13,15 @@ interface Program {
 }
 
 export const programs: readonly Program[] = [
+  { name: 'arpspoof', debian: 'dsniff', suites: 'a man in the middle on the link of the devices' },
+  { name: 'ip', debian: 'iproute2', suites: 'networks of their own for devices, proxy and attacker' },
   { name: 'mosquitto', debian: 'mosquitto', suites: 'end to end against a real broker' },
   { name: 'mosquitto_pub', debian: 'mosquitto-clients', suites: 'end to end with real clients' },
   { name: 'mosquitto_sub', debian: 'mosquitto-clients', suites: 'end to end with real clients' },
   { name: 'openssl', debian: 'openssl', suites: 'TLS against another implementation' },
   { name: 'prlimit', debian: 'util-linux', suites: 'running out of file descriptors' },
   { name: 'promtool', debian: 'prometheus', suites: 'metrics by the conventions of Prometheus' },
+  { name: 'tcpdump', debian: 'tcpdump', suites: 'what an attacker on the link gets to see' },
 ]
 
 /** Where Debian puts servers; not on the path of ordinary users. */
