@@ -58,7 +58,7 @@ interface Found {
 export async function checkLive({ config }: Loaded, lookup: Lookup): Promise<LiveReport> {
   const accepted = await readAccepted(config.state)
   const plans = Object.entries(config.upstreams).map(([name, upstream]) =>
-    compileUpstream(name, upstream, accepted.pins),
+    compileUpstream(name, upstream, { accepted: accepted.pins, state: config.state }),
   )
   const { signal } = new AbortController()
   const found = await Promise.all(

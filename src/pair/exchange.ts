@@ -3,8 +3,8 @@
 // The near end speaks first and proves "I, near, see this connection"; the far end answers "I, far, see that one", and
 // its proof covers what it answers. Each end states what it sees, so that one can tell a wrong key from somebody in
 // the middle: the key is right, and the other end sees another connection.
-import { createHash, timingSafeEqual } from 'node:crypto'
-import { BINDING_BYTES, bodyOf, seal } from './frame.ts'
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { BINDING_BYTES, bodyOf, NONCE_BYTES, seal } from './frame.ts'
 import type { Frame, Role } from './frame.ts'
 import { nameOf } from './keys.ts'
 import type { PairKeys, Prover, Verifier } from './keys.ts'
@@ -30,8 +30,8 @@ export function bindingOf(exporter: Buffer): Buffer {
   return createHash('sha256').update(BINDING_LABEL).update(exporter).digest().subarray(0, BINDING_BYTES)
 }
 
-/** The frame the near end opens with. `nonce` is 32 random bytes. */
-export function introduce({ own }: PairKeys, binding: Buffer, nonce: Buffer): Buffer {
+/** The frame the near end opens with. `nonce` is never used twice. */
+export function introduce({ own }: PairKeys, binding: Buffer, nonce = randomBytes(NONCE_BYTES)): Buffer {
   const [prover] = own
   if (prover === undefined) throw new Error('no key to prove by')
   return stated(prover, { role: 'near', binding, nonce })
@@ -44,7 +44,8 @@ export function introduce({ own }: PairKeys, binding: Buffer, nonce: Buffer): Bu
 export function answer(
   keys: PairKeys,
   frame: Frame,
-  { binding, nonce }: { readonly binding: Buffer; readonly nonce: Buffer },
+  binding: Buffer,
+  nonce = randomBytes(NONCE_BYTES),
 ): { readonly finding: Finding; readonly reply?: Buffer } {
   const finding = judge(keys, frame, { role: 'near', binding, before: nothing })
   if (!finding.proven && finding.fault !== 'pair-mismatch') return { finding }

@@ -75,12 +75,10 @@ async function readPem(file: string): Promise<string | undefined> {
     if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) {
       return undefined
     }
-    throw new PulsewardError(
-      'identity-unreadable',
-      'config',
-      `cannot read "${file}": ${messageOf(error)}`,
-      { hint: 'run this as the user that runs the proxy', cause: error },
-    )
+    throw new PulsewardError('identity-unreadable', 'config', `cannot read "${file}": ${messageOf(error)}`, {
+      hint: 'run this as the user that runs the proxy',
+      cause: error,
+    })
   }
 }
 

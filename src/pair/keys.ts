@@ -5,6 +5,7 @@ import {
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
+  randomBytes,
   sign,
   timingSafeEqual,
   verify,
@@ -74,6 +75,11 @@ export function parseSharedKey(text: string): Buffer {
   throw new PulsewardError('shared-key-invalid', 'config', 'expected base64 of 32 to 64 random bytes', {
     hint: 'make one with "pulseward pair keygen --shared"; a password somebody thought of can be guessed',
   })
+}
+
+/** A new shared key, as `parseSharedKey` reads it. */
+export function makeSharedKey(): string {
+  return randomBytes(LEAST_SHARED).toString('base64')
 }
 
 /**

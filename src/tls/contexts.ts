@@ -109,10 +109,15 @@ export function brokerContext({
 /**
  * What `tls.connect` needs to reach a broker under `name`. The handshake is let through whatever it shows, so that
  * `judge` sees all of it: nothing may be written before the verdict, and the socket has to be destroyed unless it is
- * `trusted`.
+ * `trusted`. `protocols` are offered as application protocols (ALPN); none are by default.
  */
-export function brokerOptions({ context }: BrokerContext, name: string): ConnectionOptions {
+export function brokerOptions(
+  { context }: BrokerContext,
+  name: string,
+  protocols: readonly string[] = [],
+): ConnectionOptions {
   return {
+    ...(protocols.length > 0 && { ALPNProtocols: [...protocols] }),
     secureContext: context,
     // RFC 6066, 3: addresses are not names, and OpenSSL would send them all the same.
     servername: isIP(name) === 0 ? name : '',

@@ -43,8 +43,8 @@ function exchange(
   ends: { readonly near: PairKeys; readonly far: PairKeys },
   seen: { readonly near: Buffer; readonly far: Buffer },
 ): { readonly far: Finding; readonly near: Finding | undefined } {
-  const sent = introduce(ends.near, seen.near, randomBytes(32))
-  const { finding, reply } = answer(ends.far, frameOf(sent), { binding: seen.far, nonce: randomBytes(32) })
+  const sent = introduce(ends.near, seen.near)
+  const { finding, reply } = answer(ends.far, frameOf(sent), seen.far)
   return {
     far: finding,
     near: reply === undefined ? undefined : judgeAnswer(ends.near, sent, frameOf(reply), seen.near),
@@ -74,37 +74,37 @@ describe.each(Object.entries(pairs))('by %s', (_, { near, far, stranger }) => {
   })
 
   test('a stranger proves nothing to the near end', () => {
-    const sent = introduce(near, one, randomBytes(32))
+    const sent = introduce(near, one)
     const listing = { ...stranger, accepted: far.accepted }
-    const { reply } = answer(listing, frameOf(sent), { binding: one, nonce: randomBytes(32) })
+    const { reply } = answer(listing, frameOf(sent), one)
     expect(judgeAnswer(near, sent, frameOf(reply), one)).toMatchObject({ fault: 'pair-unproven' })
   })
 
   test("an end's own frame sent back to it proves nothing", () => {
-    const sent = introduce(near, one, randomBytes(32))
+    const sent = introduce(near, one)
     expect(judgeAnswer(near, sent, frameOf(sent), one)).toMatchObject({ fault: 'pair-unproven' })
-    const { reply } = answer(far, frameOf(sent), { binding: one, nonce: randomBytes(32) })
-    const back = answer(far, frameOf(reply), { binding: one, nonce: randomBytes(32) })
+    const { reply } = answer(far, frameOf(sent), one)
+    const back = answer(far, frameOf(reply), one)
     expect(back).toMatchObject({ finding: { fault: 'pair-unproven' } })
     expect(back.reply).toBeUndefined()
   })
 
   test('an answer to another frame proves nothing, were the connection the same', () => {
-    const [sent, before] = [introduce(near, one, randomBytes(32)), introduce(near, one, randomBytes(32))]
-    const { reply } = answer(far, frameOf(before), { binding: one, nonce: randomBytes(32) })
+    const [sent, before] = [introduce(near, one), introduce(near, one)]
+    const { reply } = answer(far, frameOf(before), one)
     expect(judgeAnswer(near, before, frameOf(reply), one).proven).toBe(true)
     expect(judgeAnswer(near, sent, frameOf(reply), one)).toMatchObject({ fault: 'pair-unproven' })
   })
 
   test('a frame of an earlier connection proves nothing about this one', () => {
-    const before = introduce(near, other, randomBytes(32))
-    const { finding } = answer(far, frameOf(before), { binding: one, nonce: randomBytes(32) })
+    const before = introduce(near, other)
+    const { finding } = answer(far, frameOf(before), one)
     expect(finding).toMatchObject({ proven: false, fault: 'pair-mismatch' })
   })
 
   test('no bit of either frame can be changed', () => {
-    const sent = introduce(near, one, randomBytes(32))
-    const { reply } = answer(far, frameOf(sent), { binding: one, nonce: randomBytes(32) })
+    const sent = introduce(near, one)
+    const { reply } = answer(far, frameOf(sent), one)
     const flipped = (bytes: Buffer, bit: number): Buffer => {
       const copy = Buffer.from(bytes)
       copy[bit >> 3] = (copy[bit >> 3] ?? 0) ^ (1 << (bit & 7))
@@ -114,8 +114,7 @@ describe.each(Object.entries(pairs))('by %s', (_, { near, far, stranger }) => {
       fc.property(fc.integer({ min: 0, max: sent.length * 8 - 1 }), (bit) => {
         const up = parseFrame(flipped(sent, bit))
         const down = parseFrame(flipped(reply ?? Buffer.alloc(0), bit))
-        const forged = { binding: one, nonce: Buffer.alloc(32) }
-        if (!('fault' in up)) expect(answer(far, up, forged).finding.proven).toBe(false)
+        if (!('fault' in up)) expect(answer(far, up, one).finding.proven).toBe(false)
         if (!('fault' in down)) expect(judgeAnswer(near, sent, down, one).proven).toBe(false)
       }),
     )
