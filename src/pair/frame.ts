@@ -31,7 +31,7 @@ export const KEY_ID_BYTES = 8
 export const NONCE_BYTES = 32
 export const BINDING_BYTES = 32
 /** An HMAC-SHA-512 and an Ed25519 signature are equally long, so that every frame is. */
-export const PROOF_BYTES = 64
+const PROOF_BYTES = 64
 
 /** `PWP` and the version of the protocol. */
 const MAGIC = Buffer.from([0x50, 0x57, 0x50, 1])

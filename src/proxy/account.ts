@@ -48,8 +48,9 @@ export class Account {
     if (version !== 'none') {
       metrics.handshaken({ leg: 'broker', version, group, result: resumed ? 'resumed' : 'full', seconds })
     }
-    const [pairing = pairedWith === undefined ? undefined : 'proven'] = verdict.causes.filter(isPairFault)
-    if (pairing !== undefined) metrics.paired('broker', pairing)
+    const fault = verdict.causes.find(isPairFault)
+    if (fault !== undefined) metrics.paired('broker', fault)
+    else if (pairedWith !== undefined) metrics.paired('broker', 'proven')
     if (verdict.verdict === 'trusted') {
       pins.trusted(server, verdict, facts)
       return

@@ -92,9 +92,10 @@ export async function meet(
       const judged = judge(facts, trust)
       const met = peerAddress(socket.remoteAddress)
       let finding: Finding | undefined
-      if (judged.verdict === 'trusted' && pair !== undefined) {
-        const proof = { keys: pair, writes: course.writes, timeout: timeouts.handshake, signal }
-        finding = await prove(socket, proof)
+      // Who has the wrong certificate is not even asked.
+      if (pair !== undefined && judged.verdict === 'trusted') {
+        const { writes } = course
+        finding = await prove(socket, { keys: pair, writes, timeout: timeouts.handshake, signal })
       }
       const verdict = finding?.proven === false ? unproven(judged, finding) : judged
       if (verdict.verdict !== 'trusted') hangUp(socket, course)

@@ -77,6 +77,7 @@ describeWith(mosquittoTools, 'a pair before mosquitto', () => {
     )
     expect(await farEnd.metric('pulseward_tls_handshakes_total', { leg: 'broker' })).toBe(0)
     expect(await farEnd.metric('pulseward_upstream_trusted')).toBe(1)
+    expect(JSON.stringify((await farEnd.readiness()).body)).toContain('reached in plaintext')
   })
 
   test('shared keys change at one end after the other, and no session ends', async () => {

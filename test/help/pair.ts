@@ -10,7 +10,7 @@ export const pairProtocols = [PAIR_PROTOCOL]
 export const pairProtocolOnWire = Buffer.from([PAIR_PROTOCOL.length, ...Buffer.from(PAIR_PROTOCOL)])
 
 /** Where the identity of a Pulseward is among the files beside its proxy.yaml. */
-export const identityPath = 'state/pair/identity.pem'
+const identityPath = 'state/pair/identity.pem'
 
 export interface Named {
   readonly pem: string

@@ -72,7 +72,7 @@ describe('the public line of an identity', () => {
 
 test('an identity is an Ed25519 key and nothing else', () => {
   const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
-  const pem = ec.export({ type: 'pkcs8', format: 'pem' }).toString()
+  const pem = ec.export({ type: 'pkcs8', format: 'pem' })
   for (const text of ['', 'secret words', pem]) {
     expect(codeOf(() => parseIdentity(text))).toBe('identity-invalid')
   }
