@@ -7,7 +7,8 @@ import type { PairKeys } from '../pair/keys.ts'
 import type { Problem } from './diagnostics.ts'
 import { isLoopback } from './endpoint.ts'
 import type { Part, Parts } from './parts.ts'
-import type { ListenerConfig, PairConfig, UpstreamConfig } from './schema.ts'
+import type { PairConfig } from './pair-schema.ts'
+import type { ListenerConfig, UpstreamConfig } from './schema.ts'
 
 type Path = readonly PropertyKey[]
 

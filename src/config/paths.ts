@@ -1,7 +1,8 @@
 // The paths in proxy.yaml: made absolute, and listed.
 import { resolve } from 'node:path'
 import { identityFile } from '../pair/identity.ts'
-import type { Config, KeyPair, PairConfig } from './schema.ts'
+import type { PairConfig } from './pair-schema.ts'
+import type { Config, KeyPair } from './schema.ts'
 
 /** The same configuration with every path absolute; relative ones begin at `directory`. */
 export function resolvePaths(config: Config, directory: string): Config {

@@ -55,23 +55,6 @@ const limits = z.strictObject({
     .describe('Time a session of which one side has finished may stay open without a byte moving.'),
 })
 
-const pairKeys = {
-  peers: z
-    .array(peer())
-    .min(1)
-    .max(16)
-    .exactOptional()
-    .describe('What `pulseward pair show` prints at the other end: the key in use, and the next one.'),
-  sharedKeys: z
-    .array(z.union([z.strictObject({ file: path('file').describe('File with the key.') }), z.string()]))
-    .min(1)
-    .max(4)
-    .exactOptional()
-    .describe(
-      'Instead of `peers`: keys both ends hold, base64 of 32 bytes or a file with it; the first proves, each is accepted.',
-    ),
-}
-
 const listenerTls = z.strictObject({
   certificate: z
     .union([z.literal('auto'), keyPair], { error: 'expected auto, or cert and key' })
@@ -108,14 +91,7 @@ export const listenerSchema = z.strictObject({
     .default(['mqtt', 'mqtts'])
     .describe('What devices may speak: `mqtt` is plaintext, `mqtts` is TLS.'),
   tls: listenerTls.prefault({}).describe('The TLS that devices speak to Pulseward.'),
-  pair: z
-    .strictObject({
-      ...pairKeys,
-      others: z
-        .enum(['refuse', 'accept'])
-        .default('refuse')
-        .describe('What becomes of devices that connect here themselves, without a near end.'),
-    })
+  pair: farEndSchema
     .exactOptional()
     .describe('Makes this the far end of a pair: near ends prove themselves here; see docs/paired-mode.md.'),
   upstream: z.string().describe(`Name of the upstream its devices go to, or \`${EMBEDDED}\`.`),
@@ -190,16 +166,10 @@ export const upstreamSchema = z.strictObject({
       'Brokers with the same sessions behind them, tried in this order; the port defaults to 8883 (`mqtt://`: 1883).',
     ),
   tls: upstreamTls.prefault({}).describe('How the broker proves who it is.'),
-  pair: z
-    .strictObject(pairKeys)
+  pair: nearEndSchema
     .exactOptional()
     .describe('Makes this the near end of a pair: `servers` must prove themselves; see docs/paired-mode.md.'),
-  plaintext: z
-    .enum(['loopback', 'accept'])
-    .default('loopback')
-    .describe(
-      'Where a paired far end may use `mqtt://` servers: on its own machine, or (`accept`) across a network you trust.',
-    ),
+  plaintext: plaintextSchema,
   timeouts: z
     .strictObject({
       dial: duration({ min: '10ms', max: '5m' })
@@ -315,7 +285,6 @@ export const configSchema = z.strictObject({
 export type Config = z.output<typeof configSchema>
 export type ListenerConfig = z.output<typeof listenerSchema>
 export type UpstreamConfig = z.output<typeof upstreamSchema>
-export type PairConfig = NonNullable<UpstreamConfig['pair']>
 export type KeyPair = z.output<typeof keyPair>
 
 function localNames(): string[] {
