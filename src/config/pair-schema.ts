@@ -12,7 +12,9 @@ const keys = {
   sharedKeys: z
     .array(
       z.union([
-        z.strictObject({ file: path('file').describe('File with the key.') }),
+        z
+          .strictObject({ file: path('file').describe('File with the key.') })
+          .describe('A key that is not written into proxy.yaml.'),
         z.string().meta({ kind: 'key' }),
       ]),
     )

@@ -4,19 +4,8 @@ import { z } from 'zod'
 import { defaultDetectors, detectorSchema } from '../detect/registry.ts'
 import { parseHost } from './endpoint.ts'
 import { classSchema, inspectionSchema } from './inspection-schema.ts'
-import {
-  address,
-  count,
-  duration,
-  hostName,
-  name,
-  path,
-  peer,
-  pinEntry,
-  server,
-  size,
-  span,
-} from './scalars.ts'
+import { farEndSchema, nearEndSchema, plaintextSchema } from './pair-schema.ts'
+import { address, count, duration, hostName, name, path, pinEntry, server, size, span } from './scalars.ts'
 
 /** The upstream that needs no entry: a broker inside Pulseward, for trying it out. */
 export const EMBEDDED = 'embedded'
