@@ -138,7 +138,7 @@ export class Arrival implements Connection, Swept {
 
   /** What came of the proof a near end owes. */
   #settle(tls: TLSSocket, { finding, reply }: Recognised): void {
-    if (this.#over) return
+    if (this.#over) return void tls.on('error', this.#onError)
     const { metrics } = this.#hub
     metrics.paired('device', finding.proven ? 'proven' : finding.fault)
     if (!finding.proven) {

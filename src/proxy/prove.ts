@@ -24,7 +24,7 @@ export function bindingOfSocket(socket: TLSSocket): Buffer {
 
 /**
  * Settles whether the other end of the connection is the far end this upstream is paired with. Nothing but the proof is
- * written. The socket is left paused, without listeners of ours. Rejects with the code `PAIR_CLOSED` where the other end
+ * written. The socket is left paused where the other end answered, without listeners of ours. Rejects with the code `PAIR_CLOSED` where the other end
  * hung up instead of answering, and with `ABORT_ERR` once nobody waits any more: either says nothing about who it is.
  */
 export async function prove(
@@ -41,6 +41,8 @@ export async function prove(
   const onData = (chunk: Buffer): void => {
     const frame = reader.push(chunk)
     if (frame === 'more') return
+    // Whatever else has come is for the session to judge.
+    socket.pause()
     if ('fault' in frame) {
       resolve({ proven: false, fault: 'pair-unproven', reason: `it sent ${frame.fault}` })
     } else resolve(judgeAnswer(keys, sent, frame, binding))
@@ -59,7 +61,6 @@ export async function prove(
   } finally {
     clearTimeout(timer)
     signal.removeEventListener('abort', cancel)
-    socket.pause()
     socket.off('data', onData)
     socket.off('end', closed)
     socket.off('close', closed)
