@@ -89,10 +89,12 @@ export async function compile(
       renewAt = Math.min(renewAt, shown.renewAt)
       warnings.push(...shown.warnings)
     }
+    const { minVersion } = listener.tls
+    const clientChooses = listener.pair !== undefined
     listeners.push(
       Object.freeze({
         config: listener,
-        deviceContext: shown && deviceContext({ ...shown, minVersion: listener.tls.minVersion }).context,
+        deviceContext: shown && deviceContext({ ...shown, minVersion, clientChooses }).context,
         inspection: inspectionOf(listener, config),
         pair: listener.pair && {
           keys: pairKeysOf(listener.pair, config.state, read),

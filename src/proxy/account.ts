@@ -71,6 +71,7 @@ export class Account {
       if (isPairFault(reason)) metrics.paired('broker', reason)
       if (course !== undefined) witness.downgraded(server, course, { reason, hint })
     } else metrics.unreached(this.#upstream, server, reason)
+    if (phase === 'proof') metrics.paired('broker', 'pair-closed')
   }
 }
 

@@ -39,7 +39,7 @@ export interface Failed {
   readonly reason: string
   readonly hint: string
   /** Where it failed. */
-  readonly phase: 'resolve' | 'dial' | 'handshake'
+  readonly phase: 'resolve' | 'dial' | 'handshake' | 'proof'
   /** Undefined where there was nobody to dial. */
   readonly course: Course | undefined
 }
@@ -103,7 +103,7 @@ export async function meet(
       return { kind: 'judged', facts, verdict, address: met, seconds, course, pairedWith, socket }
     } catch (error) {
       hangUp(socket, course)
-      if (isNoAnswer(error)) throw new DialError('handshake', error, course)
+      if (isNoAnswer(error)) return failed(plan, new DialError('handshake', error, course), 'proof')
       return { kind: 'defect', error, course }
     }
   } catch (error) {

@@ -202,6 +202,8 @@ test('an interceptor that hangs up on the proof learns as little, and nobody is 
   const failures = 'pulseward_upstream_dial_failures_total'
   await nearEnd.waitForMetric(failures, { reason: 'pair-closed' }, (value) => value > 0)
   await nearEnd.line('broker not reached; nothing was sent to it', { reason: 'pair-closed' })
+  expect(await nearEnd.metric('pulseward_pairings_total', { result: 'pair-closed' })).toBeGreaterThan(0)
+  expect(await nearEnd.metric('pulseward_upstream_verify_failures_total', {})).toBe(0)
 })
 
 test.each([

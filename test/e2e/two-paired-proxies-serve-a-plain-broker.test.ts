@@ -56,6 +56,11 @@ describeWith(mosquittoTools, 'a pair before mosquitto', () => {
     await farEnd.waitForMetric('pulseward_pairings_total', proven, (value) => value > 0)
     expect(await farEnd.metric('pulseward_device_sessions', {})).toBe(0)
 
+    const join = async (index: number) => await Device.join(nearEnd.port, { clientId: `pump-${index}` })
+    const many = await Promise.all(Array.from({ length: 50 }, async (_, index) => await join(index)))
+    await Promise.all(many.map(alive))
+    for (const device of many) await device[Symbol.asyncDispose]()
+
     const message = randomBytes(100_000)
     const kept = publish({ port: nearEnd.port, topic: 'ward/1', qos: 2, message, more: ['-r'] })
     await kept.succeeds()
@@ -63,7 +68,9 @@ describeWith(mosquittoTools, 'a pair before mosquitto', () => {
     expect((await heard.succeeds()).equals(message)).toBe(true)
 
     const opened = await nearEnd.line('session opened')
-    expect(opened).toMatchObject({ tls: { protocol: 'TLSv1.3', pairedWith: nameOfPeer(far.line) } })
+    expect(opened).toMatchObject({
+      tls: { protocol: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384', pairedWith: nameOfPeer(far.line) },
+    })
     const beyond = await farEnd.line('session opened', { pairedWith: nameOfPeer(near.line) })
     expect(beyond).toMatchObject({ transport: 'tls', server: `127.0.0.1:${broker.plainPort}` })
     expect(beyond).not.toHaveProperty('tls')
@@ -199,8 +206,12 @@ describeWith(mosquittoTools, 'a pair before mosquitto', () => {
       const { code } = await child.ended
       return [code, child.stdout.toString()]
     }
-    expect(await live(right)).toEqual([0, expect.stringContaining('  trusted  TLSv1.3')])
+    expect(await live(right)).toEqual([
+      0,
+      expect.stringMatching(/  trusted {2}TLSv1\.3 \S+, paired with [0-9a-f]{16}\n/),
+    ])
     expect(await live(wrong)).toEqual([1, expect.stringContaining('pair-closed')])
+    expect(await live(farEnd)).toEqual([0, expect.stringContaining('  trusted  plaintext\n')])
   })
 })
 

@@ -176,7 +176,7 @@ test('who hangs up on the proof is not reached, and not accused', async () => {
     visit.socket.end()
   })
   const outcome = await meet(planFor(broker), target(broker), signal)
-  expect(outcome).toMatchObject({ kind: 'failed', reason: 'pair-closed', phase: 'handshake' })
+  expect(outcome).toMatchObject({ kind: 'failed', reason: 'pair-closed', phase: 'proof' })
 })
 
 test('nobody waits for a proof any more once the session is gone', async () => {
