@@ -2,7 +2,7 @@ import { createPrivateKey, randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { answer, bindingOf, introduce, judgeAnswer, type Finding } from '../../src/pair/exchange.ts'
-import { parseFrame, type Frame } from '../../src/pair/frame.ts'
+import { bodyOf, parseFrame, seal, type Frame } from '../../src/pair/frame.ts'
 import {
   identityKeys,
   makeIdentity,
@@ -119,6 +119,19 @@ describe.each(Object.entries(pairs))('by %s', (_, { near, far, stranger }) => {
       }),
     )
   })
+})
+
+test('who holds a key and takes the part of the other end proves nothing', () => {
+  const { near, far } = pairs.identities
+  const [prover] = near.own
+  if (prover === undefined) throw new Error('no key')
+  const { method, id: keyId } = prover
+  const body = bodyOf({ role: 'far', method, keyId, nonce: randomBytes(32), binding: one })
+  const proof = prover.prove(Buffer.concat([Buffer.from('pulseward-pair/1 proof\0'), body]))
+  expect(answer(far, frameOf(seal(body, proof)), one)).toMatchObject({ finding: { fault: 'pair-unproven' } })
+  const asNear = Buffer.from(body).fill(1, 4, 5)
+  const right = prover.prove(Buffer.concat([Buffer.from('pulseward-pair/1 proof\0'), asNear]))
+  expect(answer(far, frameOf(seal(asNear, right)), one).finding.proven).toBe(true)
 })
 
 test('an end that proves in the other way is not known', () => {
