@@ -1,6 +1,6 @@
 // One handshake with one address of a server, and what it amounts to: judged, failed, or a defect of ours.
 
-import type { Socket } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import type { UpstreamPlan } from '../config/snapshot.ts'
 import { peerAddress } from '../net/address.ts'
 import type { Finding } from '../pair/exchange.ts'
@@ -90,7 +90,8 @@ export async function meet(
     try {
       const facts = describe(socket, { name, at: Date.now(), earlier: ticket?.verdict })
       const judged = judge(facts, trust)
-      const met = peerAddress(socket.remoteAddress)
+      // The system is asked only where it chose.
+      const met = isIP(address) > 0 ? address : peerAddress(socket.remoteAddress)
       let finding: Finding | undefined
       // Who has the wrong certificate is not even asked.
       if (pair !== undefined && judged.verdict === 'trusted') {
