@@ -43,10 +43,12 @@ export function showText(record: DeviceRecord, orders: readonly NumberedOrder[],
   if (record.roundTrip !== undefined) lines.push(`  round trip  ${record.roundTrip.toFixed(2)} ms at least`)
   for (const trait of traits) {
     const values = record.known[trait]
-    if (values !== undefined) lines.push(`  ${trait.padEnd(10)}  ${values.map((one) => printable(one)).join(', ')}`)
+    if (values !== undefined)
+      lines.push(`  ${trait.padEnd(10)}  ${values.map((one) => printable(one)).join(', ')}`)
   }
   const pending = traits.filter((trait) => record.pending[trait] !== undefined)
-  if (pending.length > 0) lines.push('', 'seen last, and not known; "pulseward devices approve" makes it known:')
+  if (pending.length > 0)
+    lines.push('', 'seen last, and not known; "pulseward devices approve" makes it known:')
   for (const trait of pending) lines.push(`  ${trait.padEnd(10)}  ${printable(record.pending[trait] ?? '')}`)
   if (record.evidence.length > 0) lines.push('', 'what speaks against it:')
   for (const { name, before, after, at } of record.evidence) {
@@ -65,13 +67,25 @@ export function exportJson(devices: readonly DeviceRecord[], now: number): strin
   return `${JSON.stringify({ devices: devices.map((one) => flat(one, now)) })}\n`
 }
 
-const columns = ['id', 'standing', 'upstream', 'clientId', 'listener', 'firstSeen', 'lastSeen', 'sessions'] as const
+const columns = [
+  'id',
+  'standing',
+  'upstream',
+  'clientId',
+  'listener',
+  'firstSeen',
+  'lastSeen',
+  'sessions',
+] as const
 
 /** Comma-separated values (RFC 4180), with a line of names; several values of a trait are separated by spaces. */
 export function exportCsv(devices: readonly DeviceRecord[], now: number): string {
   const rows = devices.map((one) => {
     const told = flat(one, now)
-    return [...columns.map((name) => String(told[name])), ...traits.map((trait) => (told.known[trait] ?? []).join(' '))]
+    return [
+      ...columns.map((name) => String(told[name])),
+      ...traits.map((trait) => (told.known[trait] ?? []).join(' ')),
+    ]
   })
   return `${[[...columns, ...traits], ...rows].map((row) => row.map(cell).join(',')).join('\r\n')}\r\n`
 }
@@ -88,7 +102,9 @@ function flat(record: DeviceRecord, now: number) {
     sessions: record.sessions,
     approvedAt: record.approvedAt > 0 ? momentOf(record.approvedAt) : null,
     suspicion: Math.round(suspicion(record.evidence, now) * 100) / 100,
-    known: Object.fromEntries(traits.map((trait) => [trait, (record.known[trait] ?? []).map((one) => printable(one))])),
+    known: Object.fromEntries(
+      traits.map((trait) => [trait, (record.known[trait] ?? []).map((one) => printable(one))]),
+    ),
     evidence: record.evidence.map(({ name, before, after, at }) => ({
       signal: name,
       before: printable(before),

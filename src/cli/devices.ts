@@ -78,7 +78,8 @@ function order(state: string, action: 'approve' | 'forget', record: DeviceRecord
 
 function pick(all: readonly DeviceRecord[], { device, upstream }: Arguments): DeviceRecord {
   const found = all.filter(
-    (one) => (one.clientId === device || idOf(one) === device) && (upstream === undefined || one.realm === upstream),
+    (one) =>
+      (one.clientId === device || idOf(one) === device) && (upstream === undefined || one.realm === upstream),
   )
   const [record] = found
   if (record === undefined) {
@@ -88,14 +89,18 @@ function pick(all: readonly DeviceRecord[], { device, upstream }: Arguments): De
   }
   if (found.length === 1) return record
   const realms = found.map(({ realm }) => printable(realm)).join(', ')
-  throw new PulsewardError('device-ambiguous', 'config', `several upstreams have a device "${printable(device)}"`, {
-    hint: `say --upstream with one of ${realms}`,
-  })
+  throw new PulsewardError(
+    'device-ambiguous',
+    'config',
+    `several upstreams have a device "${printable(device)}"`,
+    {
+      hint: `say --upstream with one of ${realms}`,
+    },
+  )
 }
 
 function catalogueOf(state: string): Catalogue {
   return ledger(() => readCatalogue(state))
-
 }
 
 function ledger<Value>(work: () => Value): Value {
@@ -109,10 +114,15 @@ function ledger<Value>(work: () => Value): Value {
         cause: error,
       })
     }
-    throw new PulsewardError('ledger-unreadable', 'config', `the ledger cannot be used: ${messageOf(error)}`, {
-      hint: 'run this as the user that runs the proxy',
-      cause: error,
-    })
+    throw new PulsewardError(
+      'ledger-unreadable',
+      'config',
+      `the ledger cannot be used: ${messageOf(error)}`,
+      {
+        hint: 'run this as the user that runs the proxy',
+        cause: error,
+      },
+    )
   }
 }
 

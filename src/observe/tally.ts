@@ -4,6 +4,7 @@ import type { Direction } from '../mqtt/packet.ts'
 import { allRules } from '../mqtt/rules.ts'
 import { Histogram, LabelledCounter } from './counters.ts'
 import type { Sample } from './counters.ts'
+import { deviceSamples, noDevices, type DeviceGauges } from './device-gauges.ts'
 import { Gauges } from './inventory.ts'
 import type { AddressGauge, ChainView, Inventory, Transport } from './inventory.ts'
 import {
@@ -18,9 +19,15 @@ import {
 } from './samples.ts'
 import type { Leg } from './samples.ts'
 import { acceptResults, handshakeBounds, metricTable } from './table.ts'
-import { deviceStandings } from './table-devices.ts'
 import type { ledgerFailures } from './table-devices.ts'
-import type { evidenceFailures, handshakeResults, Label, LabelOf, MetricName } from './table.ts'
+import type {
+  evidenceFailures,
+  handshakeResults,
+  Label,
+  LabelOf,
+  MetricName,
+  pairingResults,
+} from './table.ts'
 
 export type AcceptResult = (typeof acceptResults)[number]
 
@@ -51,16 +58,6 @@ export interface InForce extends Inventory {
   readonly at: number
 }
 
-/** The devices, as they stand when somebody scrapes. */
-export interface DeviceGauges {
-  readonly devices: Readonly<Record<(typeof deviceStandings)[number], number>>
-  readonly limit: number
-  readonly bytes: number
-  readonly waiting: number
-  readonly isWatching: boolean
-  readonly neighbours: number
-}
-
 export class Tally {
   /** Packets that passed, at `packetsOf[direction] + type` (samples.ts). Hot: bump it in place. */
   readonly packets = new Float64Array(32)
@@ -85,6 +82,7 @@ export class Tally {
     pulseward_connections_total: counterOf('pulseward_connections_total'),
     pulseward_rejections_total: counterOf('pulseward_rejections_total'),
     pulseward_tls_handshakes_total: counterOf('pulseward_tls_handshakes_total'),
+    pulseward_pairings_total: counterOf('pulseward_pairings_total'),
     pulseward_upstream_dial_failures_total: counterOf('pulseward_upstream_dial_failures_total'),
     pulseward_upstream_verify_failures_total: counterOf('pulseward_upstream_verify_failures_total'),
     pulseward_upstream_pin_mismatches_reported_total: counterOf(
@@ -151,6 +149,11 @@ export class Tally {
   handshaken({ leg, version, group, result, seconds }: Handshake): void {
     this.#counters.pulseward_tls_handshakes_total.add({ leg, version, group, result })
     if (result === 'full' || result === 'resumed') this.#durations[leg].observe(seconds)
+  }
+
+  /** The other end of a pair proved itself, or did not; `leg` is where it is. */
+  paired(leg: Leg, result: (typeof pairingResults)[number]): void {
+    this.#counters.pulseward_pairings_total.add({ leg, result })
   }
 
   /** A server could not be reached; `reason` is a code. */
@@ -264,29 +267,6 @@ export class Tally {
         inForce === undefined ? [] : single(inForce.at / 1000),
       pulseward_config_reloads_total: reloads.map(([result, value]) => ({ labels: { result }, value })),
     }
-  }
-}
-
-const noDevices: DeviceGauges = {
-  devices: { approved: 0, known: 0, new: 0, suspected: 0 },
-  limit: 0,
-  bytes: 0,
-  waiting: 0,
-  isWatching: false,
-  neighbours: 0,
-}
-
-function deviceSamples({ devices, limit, bytes, waiting, isWatching, neighbours }: DeviceGauges) {
-  return {
-    pulseward_devices: deviceStandings.map((standing) => ({
-      labels: { standing },
-      value: devices[standing],
-    })),
-    pulseward_devices_limit: single(limit),
-    pulseward_ledger_bytes: single(bytes),
-    pulseward_ledger_waiting: single(waiting),
-    pulseward_neighbour_watch: single(isWatching ? 1 : 0),
-    pulseward_neighbours: single(neighbours),
   }
 }
 

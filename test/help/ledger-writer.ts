@@ -23,7 +23,13 @@ function more(): void {
   for (let one = 0; one < 150; one += 1) {
     count += 1
     const clientId = `pump-${count}`
-    const seen = { realm: 'hospital', clientId, listener: 'ward', at: count, traits: { mac: '02:00:00:00:00:07' } }
+    const seen = {
+      realm: 'hospital',
+      clientId,
+      listener: 'ward',
+      at: count,
+      traits: { mac: '02:00:00:00:00:07' },
+    }
     store.kept(keyOf('hospital', clientId), learned(firstSight(seen), seen))
   }
 }

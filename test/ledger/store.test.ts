@@ -107,17 +107,21 @@ test('an order written by another process arrives, and is done once it was carri
   beside.close()
 })
 
-test('while another process holds the file, changes wait and are written after', { timeout: 40_000 }, async () => {
-  await using folder = await Folder.make()
-  const path = ledgerFile(folder.path)
-  await using one = await open(path)
-  const beside = openBeside(path, { readOnly: false })
-  beside.exec('BEGIN IMMEDIATE')
-  one.store.kept('a\nb', device('b'))
-  await eventually('a failure', () => one.failures.some((error) => error.includes('locked')))
-  expect(one.store.waiting).toBe(1)
-  beside.exec('COMMIT')
-  await eventually('the batch on disk', () => one.store.waiting === 0)
-  expect(beside.prepare('SELECT count(*) AS count FROM devices').get()?.['count']).toBe(1)
-  beside.close()
-})
+test(
+  'while another process holds the file, changes wait and are written after',
+  { timeout: 40_000 },
+  async () => {
+    await using folder = await Folder.make()
+    const path = ledgerFile(folder.path)
+    await using one = await open(path)
+    const beside = openBeside(path, { readOnly: false })
+    beside.exec('BEGIN IMMEDIATE')
+    one.store.kept('a\nb', device('b'))
+    await eventually('a failure', () => one.failures.some((error) => error.includes('locked')))
+    expect(one.store.waiting).toBe(1)
+    beside.exec('COMMIT')
+    await eventually('the batch on disk', () => one.store.waiting === 0)
+    expect(beside.prepare('SELECT count(*) AS count FROM devices').get()?.['count']).toBe(1)
+    beside.close()
+  },
+)
