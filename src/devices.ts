@@ -3,7 +3,6 @@
 import type { Snapshot } from './config/snapshot.ts'
 import { messageOf } from './errors.ts'
 import { Desk } from './identity/desk.ts'
-import { read } from './identity/device.ts'
 import { DeviceTable, type Journal } from './identity/ledger.ts'
 import { Neighbours, type NeighbourEntry, type NeighbourEvent } from './identity/neighbours.ts'
 import { ledgerFile } from './ledger/database.ts'
@@ -202,10 +201,7 @@ class Ward implements AsyncDisposable {
   }
 
   #restore(texts: readonly string[]): void {
-    for (const text of texts) {
-      const record = read(text)
-      if (record !== undefined) this.table.restore(record)
-    }
+    for (const text of texts) this.table.restore(text)
   }
 
   #obey(orders: readonly NumberedOrder[]): void {

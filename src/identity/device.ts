@@ -33,8 +33,9 @@ const longestValue = 200
 /** The record of a device that was never seen. */
 export function firstSight(seen: Observation): DeviceRecord {
   const { realm, clientId, listener, at } = seen
-  const blank = { sessions: 0, approvedAt: 0, known: {}, pending: {}, roundTrip: undefined, evidence: [] }
-  return { realm, clientId, listener, firstSeen: at, lastSeen: at, ...blank }
+  const blank = { sessions: 0, approvedAt: 0, known: none, pending: none, evidence: unsuspected }
+  const roundTrip = undefined
+  return { realm, clientId, listener, firstSeen: at, lastSeen: at, ...blank, roundTrip }
 }
 
 /** After a session that the broker accepted and nothing grave speaks against: what was seen becomes known. */
@@ -61,7 +62,7 @@ export function attended(record: DeviceRecord, seen: Observation): DeviceRecord 
 /** An administrator vouches for the device as it is now. */
 export function approved(record: DeviceRecord, at: number): DeviceRecord {
   const known = withTraits(record.known, record.pending)
-  return { ...record, approvedAt: at, known, pending: none, evidence: [], roundTrip: undefined }
+  return { ...record, approvedAt: at, known, pending: none, evidence: unsuspected, roundTrip: undefined }
 }
 
 /** What is said of a device in lists and counts. */
@@ -109,11 +110,12 @@ export function read(text: string): DeviceRecord | undefined {
     known: readKnown(known),
     pending: readPending(pending),
     roundTrip,
-    evidence: evidence.filter(isEvidence),
+    evidence: evidence.length === 0 ? unsuspected : evidence.filter(isEvidence),
   }
 }
 
-const none: Traits = {}
+const none: Readonly<Record<string, never>> = Object.freeze({})
+const unsuspected: readonly Evidence[] = Object.freeze([])
 
 function withTraits(known: DeviceRecord['known'], seen: Traits): DeviceRecord['known'] {
   let next: Record<string, readonly string[]> | undefined
@@ -137,12 +139,12 @@ function readKnown(found: Readonly<Record<string, unknown>>): DeviceRecord['know
 }
 
 function readPending(found: Readonly<Record<string, unknown>>): Traits {
-  const pending: Record<string, string> = {}
+  let pending: Record<string, string> | undefined
   for (const trait of traits) {
     const value = found[trait]
-    if (isText(value)) pending[trait] = value
+    if (isText(value)) (pending ??= {})[trait] = value
   }
-  return pending
+  return pending ?? none
 }
 
 function isEvidence(found: unknown): found is Evidence {

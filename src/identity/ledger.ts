@@ -1,6 +1,6 @@
 // The ledger in memory: every device that is remembered, bounded so that invented ones push out only each other.
 
-import { approved, keyOfRecord, standingOf, type DeviceRecord, type Standing } from './device.ts'
+import { approved, keyOfRecord, read, standingOf, write, type DeviceRecord, type Standing } from './device.ts'
 
 /** Who is who. A store behind it, if any, is told of what changed; lookups never wait for it. */
 export interface Ledger {
@@ -20,7 +20,8 @@ export interface Order {
 
 /** What a store has to be told. */
 export interface Journal {
-  kept(key: string, record: DeviceRecord): void
+  /** `record` as `write` of device.ts writes it. */
+  kept(key: string, record: string): void
   gone(key: string): void
 }
 
@@ -30,11 +31,14 @@ export interface LedgerBounds {
   readonly age: number
 }
 
+/** Records as they are written: as objects they would take four times the room, and one is read in a few microseconds. */
+type Tier = Map<string, string>
+
 export class DeviceTable implements Ledger {
   /** Those that nobody approved, by whether they came back; of each, the one seen longest ago first. */
-  readonly #fresh = new Map<string, DeviceRecord>()
-  readonly #known = new Map<string, DeviceRecord>()
-  readonly #approved = new Map<string, DeviceRecord>()
+  readonly #fresh: Tier = new Map()
+  readonly #known: Tier = new Map()
+  readonly #approved: Tier = new Map()
   /** Devices with evidence against them. */
   readonly #doubted = new Set<string>()
   readonly #journal: Journal
@@ -50,19 +54,22 @@ export class DeviceTable implements Ledger {
   }
 
   find(key: string): DeviceRecord | undefined {
-    return this.#approved.get(key) ?? this.#known.get(key) ?? this.#fresh.get(key)
+    const text = this.#textOf(key)
+    return text === undefined ? undefined : read(text)
   }
 
   keep(record: DeviceRecord): boolean {
     const key = keyOfRecord(record)
-    if (!this.#place(key, record)) return false
-    this.#journal.kept(key, record)
+    const text = write(record)
+    if (!this.#place(key, record, text)) return false
+    this.#journal.kept(key, text)
     return true
   }
 
-  /** Takes a record from the store, which need not be told of it. */
-  restore(record: DeviceRecord): boolean {
-    return this.#place(keyOfRecord(record), record)
+  /** Takes a record from the store, which need not be told of it; false where it is none, or there is no room. */
+  restore(text: string): boolean {
+    const record = read(text)
+    return record !== undefined && this.#place(keyOfRecord(record), record, text)
   }
 
   /** @returns whether there is such a device. */
@@ -78,9 +85,10 @@ export class DeviceTable implements Ledger {
   expire(now: number, most: number): number {
     let count = 0
     for (const tier of [this.#fresh, this.#known]) {
-      for (const [key, { lastSeen }] of tier) {
-        const stays = now - lastSeen <= this.bounds.age && this.size <= this.bounds.devices
-        if (count >= most || stays) break
+      for (const [key, text] of tier) {
+        if (count >= most) break
+        const age = now - (read(text)?.lastSeen ?? 0)
+        if (age <= this.bounds.age && this.size <= this.bounds.devices) break
         this.#remove(key)
         count += 1
       }
@@ -105,11 +113,11 @@ export class DeviceTable implements Ledger {
     return counts
   }
 
-  #place(key: string, record: DeviceRecord): boolean {
-    const isNew = this.find(key) === undefined
+  #place(key: string, record: DeviceRecord, text: string): boolean {
+    const isNew = this.#textOf(key) === undefined
     if (isNew && this.size >= this.bounds.devices && !this.#makeRoom(record)) return false
     this.#forget(key)
-    this.#tierOf(record).set(key, record)
+    this.#tierOf(record).set(key, text)
     if (record.evidence.length > 0) this.#doubted.add(key)
     return true
   }
@@ -123,9 +131,13 @@ export class DeviceTable implements Ledger {
     return true
   }
 
-  #tierOf({ approvedAt, sessions }: DeviceRecord): Map<string, DeviceRecord> {
+  #tierOf({ approvedAt, sessions }: DeviceRecord): Tier {
     if (approvedAt > 0) return this.#approved
     return sessions > 1 ? this.#known : this.#fresh
+  }
+
+  #textOf(key: string): string | undefined {
+    return this.#approved.get(key) ?? this.#known.get(key) ?? this.#fresh.get(key)
   }
 
   #remove(key: string): void {

@@ -3,7 +3,6 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { messageOf } from '../errors.ts'
-import { write, type DeviceRecord } from '../identity/device.ts'
 import type { Journal } from '../identity/ledger.ts'
 import type { NumberedOrder, Report, Request, WriterData } from './protocol.ts'
 
@@ -17,7 +16,7 @@ interface StoreEvents {
   readonly failed: (error: string) => void
 }
 
-/** Records of one batch: serialising them keeps the proxy's own thread busy for well below a millisecond. */
+/** Records of one batch: handing them over keeps the proxy's own thread busy for well below a millisecond. */
 const batchSize = 200
 /** Time between two batches while there is something to write, and after one that failed; milliseconds. */
 const pace = 50
@@ -31,9 +30,9 @@ export class Store implements Journal, AsyncDisposable {
   readonly #ready = Promise.withResolvers<void>()
   readonly #closed = Promise.withResolvers<void>()
   /** What changed since it was handed over last; undefined for a device that is gone. */
-  readonly #changed = new Map<string, DeviceRecord | undefined>()
+  readonly #changed = new Map<string, string | undefined>()
   /** Handed over and not confirmed yet. */
-  #underWay: ReadonlyMap<string, DeviceRecord | undefined> | undefined
+  #underWay: ReadonlyMap<string, string | undefined> | undefined
   #obeyed = 0
   #timer: NodeJS.Timeout | undefined
   #isOver = false
@@ -70,7 +69,7 @@ export class Store implements Journal, AsyncDisposable {
     return this.#changed.size + (this.#underWay?.size ?? 0)
   }
 
-  kept(key: string, record: DeviceRecord): void {
+  kept(key: string, record: string): void {
     this.#note(key, record)
   }
 
@@ -97,7 +96,7 @@ export class Store implements Journal, AsyncDisposable {
     await this.#worker.terminate()
   }
 
-  #note(key: string, record: DeviceRecord | undefined): void {
+  #note(key: string, record: string | undefined): void {
     if (this.#isOver) return
     this.#changed.set(key, record)
     this.#schedule(pace)
@@ -110,7 +109,7 @@ export class Store implements Journal, AsyncDisposable {
 
   #handOver(): void {
     this.#timer = undefined
-    const batch = new Map<string, DeviceRecord | undefined>()
+    const batch = new Map<string, string | undefined>()
     const kept: string[] = []
     const gone: string[] = []
     for (const [key, record] of this.#changed) {
@@ -118,7 +117,7 @@ export class Store implements Journal, AsyncDisposable {
       this.#changed.delete(key)
       batch.set(key, record)
       if (record === undefined) gone.push(key)
-      else kept.push(key, write(record))
+      else kept.push(key, record)
     }
     const obeyed = this.#obeyed
     this.#obeyed = 0

@@ -1,6 +1,6 @@
 // A process that writes devices into a ledger until it is killed; every number on its output is on disk.
 
-import { firstSight, learned } from '../../src/identity/device.ts'
+import { firstSight, learned, write } from '../../src/identity/device.ts'
 import { keyOf } from '../../src/identity/observation.ts'
 import { Store } from '../../src/ledger/store.ts'
 
@@ -30,7 +30,7 @@ function more(): void {
       at: count,
       traits: { mac: '02:00:00:00:00:07' },
     }
-    store.kept(keyOf('hospital', clientId), learned(firstSight(seen), seen))
+    store.kept(keyOf('hospital', clientId), write(learned(firstSight(seen), seen)))
   }
 }
 

@@ -3,7 +3,7 @@
 import { readdir, stat, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { firstSight, learned, read, type DeviceRecord } from '../../src/identity/device.ts'
+import { firstSight, learned, read, write, type DeviceRecord } from '../../src/identity/device.ts'
 import { keyOf } from '../../src/identity/observation.ts'
 import { ledgerFile, openBeside } from '../../src/ledger/database.ts'
 import type { NumberedOrder } from '../../src/ledger/protocol.ts'
@@ -39,7 +39,7 @@ test('what was kept is there after a restart, and what is gone is gone', async (
     await using one = await open(path)
     for (let number = 0; number < 1200; number += 1) {
       const id = `pump-${number}`
-      one.store.kept(keyOf('hospital', id), device(id))
+      one.store.kept(keyOf('hospital', id), write(device(id)))
     }
     one.store.gone(keyOf('hospital', 'pump-7'))
     expect(one.store.since('ward', 42)).toBe(42)
@@ -84,7 +84,7 @@ test.each([
   expect(store.store.damage !== undefined).toBe(isDamage)
   const names = await readdir(folder.at('ledger'))
   expect(names.some((name) => name.startsWith('devices.sqlite.broken-'))).toBe(isDamage)
-  store.store.kept('a\nb', device('b'))
+  store.store.kept('a\nb', write(device('b')))
   await eventually('a batch on disk', () => store.told.bytes > 0)
 })
 
@@ -116,7 +116,7 @@ test(
     await using one = await open(path)
     const beside = openBeside(path, { readOnly: false })
     beside.exec('BEGIN IMMEDIATE')
-    one.store.kept('a\nb', device('b'))
+    one.store.kept('a\nb', write(device('b')))
     await eventually('a failure', () => one.failures.some((error) => error.includes('locked')))
     expect(one.store.waiting).toBe(1)
     beside.exec('COMMIT')
