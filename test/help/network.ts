@@ -64,12 +64,13 @@ export class Network implements AsyncDisposable {
     return { name, mac, address }
   }
 
-  /** A further card of a host, with a port of its own on the switch. */
+  /** A further card of a host, with a port of its own on the switch; it tells everybody when its address is set. */
   async plug(name: string, card: string, mac: string): Promise<void> {
     const port = `${name}-${card}`.slice(0, 15)
     const peer = ['peer', 'name', port, 'netns', this.#at('switch')]
     await this.ip(name, 'link', 'add', card, 'address', mac, 'type', 'veth', ...peer)
     await this.ip('switch', 'link', 'set', port, 'master', 'br0', 'up')
+    await this.sysctl(name, `net.ipv4.conf.${card}.arp_notify`, '1')
     await this.ip(name, 'link', 'set', card, 'up')
   }
 
