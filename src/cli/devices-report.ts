@@ -87,7 +87,7 @@ export function exportCsv(devices: readonly DeviceRecord[], now: number): string
       ...traits.map((trait) => (told.known[trait] ?? []).join(' ')),
     ]
   })
-  return `${[[...columns, ...traits], ...rows].map((row) => row.map(cell).join(',')).join('\r\n')}\r\n`
+  return `${[[...columns, ...traits], ...rows].map((row) => row.map(field).join(',')).join('\r\n')}\r\n`
 }
 
 function flat(record: DeviceRecord, now: number) {
@@ -115,7 +115,7 @@ function flat(record: DeviceRecord, now: number) {
 }
 
 /** In quotes where it has to be; what a spreadsheet would take for a formula is kept from being one. */
-function cell(value: string): string {
+function field(value: string): string {
   const tame = /^[=+\-@]/.test(value) ? `'${value}` : value
   return /[",\r\n]/.test(tame) ? `"${tame.replaceAll('"', '""')}"` : tame
 }

@@ -195,8 +195,8 @@ export class Desk {
 }
 
 /** The detector name of changes that raise no suspicion. */
-export const changeDetector = 'device-changed'
-export const sightDetector = 'device-new'
+const changeDetector = 'device-changed'
+const sightDetector = 'device-new'
 
 function sighting({ seen }: Visitor): Finding {
   return {

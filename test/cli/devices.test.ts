@@ -107,7 +107,7 @@ test('what a device made up is escaped wherever it is shown', async () => {
   const id = idOf(device(forged))
   for (const args of [['list'], ['show', id], ['export', '--csv'], ['export', '--json'], ['approve', id]]) {
     const out = await ledger.run(...args)
-    expect(/[\u001B\u202E]/.test(out), args.join(' ')).toBe(false)
+    expect(out.includes('\u001B') || out.includes('\u202E'), args.join(' ')).toBe(false)
     expect(out).toContain('pump')
   }
 })

@@ -39,6 +39,15 @@ const offences: readonly (readonly [string, { imports?: string; uses?: string }]
   ['src/pair/one.ts', { imports: '../config/schema.ts' }],
   ['src/pair/one.ts', { uses: 'Date' }],
   ['src/tls/one.ts', { imports: '../pair/exchange.ts' }],
+  // identity/ is pure, and ledger/ keeps what it knows.
+  ['src/identity/one.ts', { imports: '../config/schema.ts' }],
+  ['src/identity/one.ts', { imports: '../ledger/store.ts' }],
+  ['src/identity/one.ts', { imports: 'node:sqlite' }],
+  ['src/identity/one.ts', { uses: 'Date' }],
+  ['src/ledger/one.ts', { imports: '../proxy/upstream.ts' }],
+  ['src/ledger/one.ts', { imports: '../config/schema.ts' }],
+  ['src/ledger/one.ts', { imports: 'node:net' }],
+  ['src/proxy/one.ts', { imports: '../ledger/store.ts' }],
   // evidence/ keeps what it is handed, and nobody but app and a command that reads it knows it.
   ['src/evidence/one.ts', { imports: '../proxy/upstream.ts' }],
   ['src/evidence/one.ts', { imports: '../observe/log.ts' }],
