@@ -7,7 +7,7 @@ import type { Lookup } from '../net/resolve.ts'
 import { printable } from '../printable.ts'
 import type { Outcome } from '../proxy/meeting.ts'
 import { round } from '../proxy/round.ts'
-import { readAccepted } from '../tls/accepted.ts'
+import { readKnown } from '../tls/known.ts'
 import { momentText, nameLine } from '../tls/words.ts'
 
 interface LiveCertificate {
@@ -56,9 +56,9 @@ interface Found {
  * @throws {PulsewardError} where a file named in proxy.yaml is not what it should be.
  */
 export async function checkLive({ config }: Loaded, lookup: Lookup): Promise<LiveReport> {
-  const accepted = await readAccepted(config.state)
+  const known = await readKnown(config.state)
   const plans = Object.entries(config.upstreams).map(([name, upstream]) =>
-    compileUpstream(name, upstream, accepted.pins),
+    compileUpstream(name, upstream, known),
   )
   const { signal } = new AbortController()
   const found = await Promise.all(

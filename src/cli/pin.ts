@@ -11,7 +11,7 @@ import { compileUpstream } from '../config/snapshot.ts'
 import { parseDuration } from '../config/units.ts'
 import { messageOf, PulsewardError } from '../errors.ts'
 import { hostPort } from '../net/address.ts'
-import { readAccepted } from '../tls/accepted.ts'
+import { readKnown } from '../tls/known.ts'
 import { brokerContext, brokerOptions } from '../tls/contexts.ts'
 import type { BrokerContext } from '../tls/contexts.ts'
 import { describe } from '../tls/handshake.ts'
@@ -122,9 +122,9 @@ async function configured({ server, config, upstream }: Arguments, io: Io) {
       hint: `name one with --upstream: it has ${Object.keys(upstreams).join(', ') || 'none'}`,
     })
   }
-  const { pins, warnings } = await readAccepted(state)
-  for (const warning of warnings) io.stderr(`pulseward: warning: ${warning}\n`)
-  const plan = compileUpstream(...found, pins)
+  const { warnings, ...known } = await readKnown(state)
+  for (const { warning } of warnings) io.stderr(`pulseward: warning: ${warning}\n`)
+  const plan = compileUpstream(...found, known)
   return { plan, file, tls: found[1].tls }
 }
 

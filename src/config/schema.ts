@@ -106,6 +106,12 @@ const upstreamTls = z.strictObject({
     .describe(
       'Public keys of which one must be in the verified chain; keep one of a spare key. See `pulseward pin`.',
     ),
+  firstUse: z
+    .enum(['refuse', 'accept'])
+    .default('refuse')
+    .describe(
+      '`accept` takes the key that each server shows first for its pin, where there are no `pins`; it proves nothing about who answered first.',
+    ),
   singlePin: z
     .enum(['refuse', 'accept'])
     .default('refuse')
@@ -133,6 +139,17 @@ const upstreamTls = z.strictObject({
     .default('prefer')
     .describe(
       'Post-quantum key exchange (X25519MLKEM768): offer it first, refuse all else, or leave it out.',
+    ),
+  profile: z
+    .enum(['enforce', 'report', 'off'])
+    .default('enforce')
+    .describe(
+      'A server whose TLS version, key exchange or cipher is weaker than it ever was: refuse it, only report it, or learn nothing.',
+    ),
+  profileAfter: span({ min: '0s', max: '365d' })
+    .prefault('24h')
+    .describe(
+      'How long a server is watched, in at least eight handshakes, before it is held to what it showed.',
     ),
   weakCertificates: z
     .enum(['refuse', 'accept'])

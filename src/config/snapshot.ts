@@ -7,13 +7,12 @@ import { createDetector } from '../detect/registry.ts'
 import { PacketType } from '../mqtt/packet.ts'
 import type { Policy } from '../policy/decide.ts'
 import type { Authority } from '../tls/authority.ts'
-import type { AcceptedPin } from '../tls/accepted.ts'
+import { nothingKnown, type Known } from '../tls/known.ts'
 import { brokerContext, deviceContext, type BrokerContext } from '../tls/contexts.ts'
-import { samePin } from '../tls/pins.ts'
-import type { Pin } from '../tls/pinset.ts'
 import { trustSettings, type TrustSettings } from '../tls/trust.ts'
 import { readBounded } from './files.ts'
 import type { Loaded } from './load.ts'
+import { pinsInForce } from './pins-in-force.ts'
 import { inspectionOf, type Inspection } from './rulebooks.ts'
 import type { Config, ListenerConfig, UpstreamConfig } from './schema.ts'
 
@@ -31,6 +30,10 @@ export interface UpstreamPlan {
   readonly timeouts: { readonly dial: number; readonly handshake: number; readonly distrust: number }
   /** Milliseconds before a certificate or pin ends, from which on the log says so. */
   readonly warnBefore: number
+  /** Whether servers are held to what they showed before, and how many milliseconds they are watched for that. */
+  readonly profile: { readonly mode: 'enforce' | 'report' | 'off'; readonly settle: number }
+  /** Servers, `host:port`, whose first key is still to be seen, and is then to be trusted. */
+  readonly strangers: ReadonlySet<string>
 }
 
 /** One listener, compiled. */
@@ -64,7 +67,7 @@ export async function compile(
   { config, sha256, files }: Loaded,
   version: number,
   authority: () => Promise<Authority>,
-  accepted: readonly AcceptedPin[] = [],
+  known: Known = nothingKnown,
 ): Promise<Snapshot> {
   const listeners: ListenerSettings[] = []
   let renewAt = Infinity
@@ -89,7 +92,7 @@ export async function compile(
     config,
     listeners: Object.freeze(listeners),
     upstreams: Object.freeze(
-      Object.entries(config.upstreams).map(([name, upstream]) => compileUpstream(name, upstream, accepted)),
+      Object.entries(config.upstreams).map(([name, upstream]) => compileUpstream(name, upstream, known)),
     ),
     policy: policyOf(config),
     detectors: Object.freeze(detectorsOf(config)),
@@ -127,13 +130,12 @@ async function identity(
 export function compileUpstream(
   name: string,
   { servers, tls, timeouts }: UpstreamConfig,
-  accepted: readonly AcceptedPin[],
+  known: Known,
 ): UpstreamPlan {
   const { minVersion, pinMode, postQuantum, serverName, warnBefore, weakCertificates } = tls
-  const pins = withAccepted(
-    tls.pins,
-    accepted.filter(({ upstream }) => upstream === name),
-  )
+  const profile = { mode: tls.profile, settle: tls.profileAfter }
+  const { pins, strangers } = pinsInForce(name, { servers, tls }, known)
+  const forgotten = known.forgotten.filter(({ upstream }) => upstream === name)
   const ca = tls.ca === 'system' ? tls.ca : tls.ca.map(read)
   const own = tls.clientCertificate && {
     cert: read(tls.clientCertificate.cert),
@@ -147,7 +149,7 @@ export function compileUpstream(
     ...(own && { clientCertificate: own }),
   })
   const key = createHash('sha256')
-    .update(JSON.stringify([servers, { ...tls, pins }, timeouts, ca, own]))
+    .update(JSON.stringify([servers, { ...tls, pins }, timeouts, ca, own, forgotten]))
     .digest('hex')
   const trust = trustSettings({
     anchors: context.anchors,
@@ -156,18 +158,20 @@ export function compileUpstream(
     minVersion,
     postQuantum,
     weakCertificates,
+    firstUse: tls.firstUse === 'accept' ? { selfSigned: tls.ca === 'system' } : undefined,
   })
-  return Object.freeze({ name, key, servers, serverName, context, trust, timeouts, warnBefore })
-}
-
-/** What was accepted adds to the pins of proxy.yaml: it neither begins pinning nor overrules the dates given there. */
-function withAccepted(pins: readonly Pin[], accepted: readonly AcceptedPin[]): readonly Pin[] {
-  if (pins.length === 0) return pins
-  const added = accepted.filter(({ pin }) => !pins.some((known) => samePin(known.pin, pin)))
-  return [
-    ...pins,
-    ...added.map(({ pin, at, by }): Pin => ({ pin, comment: `accepted ${at} by ${by}`, accepted: true })),
-  ]
+  return Object.freeze({
+    name,
+    key,
+    servers,
+    serverName,
+    context,
+    trust,
+    timeouts,
+    warnBefore,
+    profile,
+    strangers,
+  })
 }
 
 function policyOf({ policy, detectors }: Config): Omit<Policy, 'rules'> {

@@ -6,12 +6,14 @@ import type { Metrics } from '../observe/metrics.ts'
 import type { Verdict } from '../tls/verdict.ts'
 import { weaker, type Failed, type Judged, type Outcome } from './meeting.ts'
 import type { PinWatch } from './pin-watch.ts'
+import type { ProfileWatch } from './profile-watch.ts'
 import type { Witness } from './witness.ts'
 
 interface AccountDeps {
   readonly metrics: Metrics
   readonly witness: Witness
   readonly pins: PinWatch
+  readonly profiles: ProfileWatch
 }
 
 /** A line about a handshake: `kind` says which lines are alike. */
@@ -41,12 +43,14 @@ export class Account {
     }
   }
 
-  #judged(server: string, { facts, verdict, seconds, course }: Judged): void {
-    const { metrics, witness, pins } = this.#deps
+  #judged(server: string, outcome: Judged): void {
+    const { metrics, witness, pins, profiles } = this.#deps
+    const { facts, verdict, seconds, course } = outcome
     const { protocol: version, group, resumed } = facts
     metrics.handshaken({ leg: 'broker', version, group, result: resumed ? 'resumed' : 'full', seconds })
     if (verdict.verdict === 'trusted') {
       pins.trusted(server, verdict, facts)
+      profiles.trusted(server, outcome)
       return
     }
     metrics.distrusted(this.#upstream, server, verdict.verdict, verdict.causes[0] ?? 'unjudged')

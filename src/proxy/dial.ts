@@ -50,6 +50,7 @@ export function dial({
   signal,
 }: DialOptions): Promise<Dialled> {
   const { promise, resolve, reject } = Promise.withResolvers<Dialled>()
+  const began = performance.now()
   const options = { ...brokerOptions(context, name), host, port, allowHalfOpen: true }
   const socket = connect(session === undefined ? options : { ...options, session })
   const course = new Course(socket)
@@ -75,6 +76,7 @@ export function dial({
   socket.once('connect', () => {
     connectedAt = performance.now()
     course.connected = Date.now()
+    course.connectTime = connectedAt - began
     clearTimeout(timer)
     timer = setTimeout(late, timeouts.handshake)
   })

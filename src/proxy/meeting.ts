@@ -2,8 +2,9 @@
 
 import type { TLSSocket } from 'node:tls'
 import type { UpstreamPlan } from '../config/snapshot.ts'
-import { peerAddress } from '../net/address.ts'
+import { hostPort, peerAddress } from '../net/address.ts'
 import { explainFailure } from '../tls/failure.ts'
+import type { Least } from '../tls/drift.ts'
 import { describe } from '../tls/handshake.ts'
 import { judge } from '../tls/trust.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
@@ -11,7 +12,12 @@ import { dial, DialError } from './dial.ts'
 import type { Course } from './witness.ts'
 
 /** What a meeting needs to know of an upstream. */
-export type MeetingPlan = Pick<UpstreamPlan, 'name' | 'serverName' | 'context' | 'trust' | 'timeouts'>
+export type MeetingPlan = Pick<UpstreamPlan, 'name' | 'serverName' | 'context' | 'trust' | 'timeouts'> & {
+  /** What a server, `host:port`, must not be weaker than. */
+  readonly least?: (server: string) => Least | undefined
+  /** Takes the key of a server that is met for the first time; false where it is not, or is not to be trusted. */
+  readonly introduce?: (server: string, outcome: Judged) => boolean
+}
 
 export interface Judged {
   readonly kind: 'judged'
@@ -79,10 +85,13 @@ export async function meet(
     const { socket, seconds, course } = await dial(way)
     try {
       const facts = describe(socket, { name, at: Date.now(), earlier: ticket?.verdict })
-      const verdict = judge(facts, trust)
+      const server = hostPort(host, port)
+      const verdict = judge(facts, trust, plan.least?.(server))
       const met = peerAddress(socket.remoteAddress)
-      if (verdict.verdict !== 'trusted') hangUp(socket, course)
-      return { kind: 'judged', facts, verdict, address: met, seconds, course, socket }
+      const judged: Judged = { kind: 'judged', facts, verdict, address: met, seconds, course, socket }
+      if (verdict.verdict === 'trusted') return judged
+      hangUp(socket, course)
+      return plan.introduce?.(server, judged) === true ? introduced(course) : judged
     } catch (error) {
       hangUp(socket, course)
       return { kind: 'defect', error, course }
@@ -90,6 +99,13 @@ export async function meet(
   } catch (error) {
     return failed(plan, error, error instanceof DialError ? error.phase : 'dial')
   }
+}
+
+/** Its pin is about to be stored, and judged by from then on: until it is, nothing passes. */
+function introduced(course: Course): Failed {
+  const hint =
+    'it was met for the first time: its pin is being stored, and it is trusted by that from then on'
+  return { kind: 'failed', reason: 'first-use', hint, phase: 'dial', course }
 }
 
 /** A meeting for its verdict alone: no ticket, not one byte of MQTT, and nothing left open. */

@@ -26,6 +26,7 @@ export const CAUSES = [
   'weak-key',
   'weak-signature',
   'downgraded',
+  'weaker-than-learned',
   'group-refused',
   'expired',
   'not-yet-valid',

@@ -32,6 +32,8 @@ export interface PlanOptions extends Partial<Omit<BrokerTls, 'ca'>> {
   readonly pins?: readonly (Pin | string)[]
   readonly pinMode?: 'enforce' | 'report'
   readonly warnBefore?: number
+  readonly profile?: UpstreamPlan['profile']
+  readonly strangers?: UpstreamPlan['strangers']
   readonly name?: string
   readonly serverName?: string
   readonly timeouts?: Partial<UpstreamPlan['timeouts']>
@@ -44,6 +46,8 @@ export function upstreamPlan({
   pins = [],
   pinMode = 'enforce',
   warnBefore = 0,
+  profile = { mode: 'off', settle: 0 },
+  strangers = new Set(),
   name = 'hospital',
   serverName,
   timeouts,
@@ -68,6 +72,8 @@ export function upstreamPlan({
       weakCertificates,
     }),
     warnBefore,
+    profile,
+    strangers,
     timeouts: { dial: 5000, handshake: 10_000, distrust: 60_000, ...timeouts },
   }
 }
