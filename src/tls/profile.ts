@@ -129,6 +129,7 @@ function learnField(profile: Profile, name: FieldName, value: string, at: number
   if (field.varies) return false
   const known = field.values.find((one) => one.value === value)
   if (known === undefined && isWeaker(profile, name, value, settle)) return false
+  const wasSettled = isSettled(field, settle)
   field.count += 1
   field.last = Math.max(field.last, at)
   if (known === undefined) field.values.push({ value, last: at, count: field.count })
@@ -141,7 +142,7 @@ function learnField(profile: Profile, name: FieldName, value: string, at: number
     field.varies = true
     field.values.length = 0
   }
-  return known === undefined || isShorter
+  return known === undefined || isShorter || isSettled(field, settle) !== wasSettled
 }
 
 function isWeaker(profile: Profile, name: FieldName, value: string, settle: number): boolean {

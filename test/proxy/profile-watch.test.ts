@@ -76,7 +76,7 @@ async function restart(broker: TestBroker, options: TlsOptions): Promise<TestBro
   return await TestBroker.start({ ...identity, ...options, port })
 }
 
-const modern: TlsOptions = { ...identity, minVersion: 'TLSv1.2', ecdhCurve: 'X25519MLKEM768:X25519:P-384' }
+const modern: TlsOptions = { minVersion: 'TLSv1.2', ecdhCurve: 'X25519MLKEM768:X25519:P-384' }
 
 describe('a server that was seen often enough', () => {
   test.each<[string, TlsOptions, string]>([
