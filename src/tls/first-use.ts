@@ -38,7 +38,7 @@ const LONGEST_FILE = 1024 * 1024
 
 export const noFirstUses: FirstUses = { pins: [], isDamaged: false }
 
-export function firstUseFile(state: string): string {
+function firstUseFile(state: string): string {
   return join(state, 'trust', 'first-use.json')
 }
 

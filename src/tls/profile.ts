@@ -59,7 +59,7 @@ export interface Profile {
 }
 
 /** A field is known from so many sightings on, where they also lie far enough apart. */
-export const ENOUGH = 8
+const ENOUGH = 8
 /** More values than a cluster has configurations. */
 export const MOST_VALUES = 8
 /** A value not seen for so long and so often is not of this server any more. */

@@ -201,7 +201,7 @@ describe('round trips', () => {
   }
 
   test('the floor is the least of sixteen, and jumps when even that is more than twice as much', () => {
-    const times = (least: number): number[] => Array.from({ length: 16 }, (_, at) => least + at)
+    const times = (lowest: number): number[] => Array.from({ length: 16 }, (_, at) => lowest + at)
     expect(takeAll(times(2))).toEqual([{ floor: 2, jumped: false }])
     expect(takeAll(times(2).slice(1))).toEqual([])
     expect(takeAll(times(40), 20)).toEqual([{ floor: 20, jumped: false }])
@@ -213,12 +213,12 @@ describe('round trips', () => {
 
   test('it cannot creep up in small steps', () => {
     let floor: number | undefined
-    for (let least = 10; least < 26; least += 1) {
+    for (let time = 10; time < 26; time += 1) {
       const [look] = takeAll(
-        Array.from({ length: 16 }, () => least),
+        Array.from({ length: 16 }, () => time),
         floor,
       )
-      expect(look?.jumped).toBe(least > 25)
+      expect(look?.jumped).toBe(time > 25)
       floor = look?.floor
     }
     expect(floor).toBe(10)
