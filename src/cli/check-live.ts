@@ -7,7 +7,10 @@ import type { Lookup } from '../net/resolve.ts'
 import { printable } from '../printable.ts'
 import type { Outcome } from '../proxy/meeting.ts'
 import { round } from '../proxy/round.ts'
+import { leastLink, type Least } from '../tls/drift.ts'
 import { readKnown } from '../tls/known.ts'
+import { adaptTo } from '../tls/profile.ts'
+import { readProfiles } from '../tls/profile-book.ts'
 import { momentText, nameLine } from '../tls/words.ts'
 
 interface LiveCertificate {
@@ -57,6 +60,8 @@ interface Found {
  */
 export async function checkLive({ config }: Loaded, lookup: Lookup): Promise<LiveReport> {
   const known = await readKnown(config.state)
+  // The proxy tells of a damaged file; here it only means that nothing is known.
+  const profiles = await readProfiles(config.state).catch(() => undefined)
   const plans = Object.entries(config.upstreams).map(([name, upstream]) =>
     compileUpstream(name, upstream, known),
   )
@@ -71,7 +76,14 @@ export async function checkLive({ config }: Loaded, lookup: Lookup): Promise<Liv
         address: string,
         outcome: Outcome,
       ): void => void byServer.get(server)?.addresses.set(address, describe(address, outcome))
-      await round(plan, plan.servers, {
+      const least = (server: string): Least | undefined => {
+        const { mode, settle } = plan.profile
+        const profile = mode === 'enforce' ? profiles?.get(plan.name)?.get(server) : undefined
+        if (profile === undefined) return undefined
+        adaptTo(profile, plan.trust.postQuantum)
+        return leastLink(profile, settle)
+      }
+      await round({ ...plan, least }, plan.servers, {
         lookup,
         signal,
         onAddresses: (server, _addresses, omitted) => {
