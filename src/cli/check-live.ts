@@ -8,6 +8,7 @@ import { printable } from '../printable.ts'
 import type { Outcome } from '../proxy/meeting.ts'
 import { round } from '../proxy/round.ts'
 import { leastLink, type Least } from '../tls/drift.ts'
+import { offeredGroups } from '../tls/groups.ts'
 import { readKnown } from '../tls/known.ts'
 import { adaptTo } from '../tls/profile.ts'
 import { readProfiles } from '../tls/profile-book.ts'
@@ -80,7 +81,7 @@ export async function checkLive({ config }: Loaded, lookup: Lookup): Promise<Liv
         const { mode, settle } = plan.profile
         const profile = mode === 'enforce' ? profiles?.get(plan.name)?.get(server) : undefined
         if (profile === undefined) return undefined
-        adaptTo(profile, plan.trust.postQuantum)
+        adaptTo(profile, offeredGroups(plan.trust.postQuantum))
         return leastLink(profile, settle)
       }
       await round({ ...plan, least }, plan.servers, {

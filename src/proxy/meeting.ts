@@ -15,7 +15,10 @@ import type { Course } from './witness.ts'
 export type MeetingPlan = Pick<UpstreamPlan, 'name' | 'serverName' | 'context' | 'trust' | 'timeouts'> & {
   /** What a server, `host:port`, must not be weaker than. */
   readonly least?: (server: string) => Least | undefined
-  /** Takes the key of a server that is met for the first time; false where it is not, or is not to be trusted. */
+  /**
+   * Takes the key of a server that is met for the first time, one that others showed before included: the next would be
+   * the first otherwise. False where it was met before, or nothing is to be made of it.
+   */
   readonly introduce?: (server: string, outcome: Judged) => boolean
 }
 
@@ -89,9 +92,10 @@ export async function meet(
       const verdict = judge(facts, trust, plan.least?.(server))
       const met = peerAddress(socket.remoteAddress)
       const judged: Judged = { kind: 'judged', facts, verdict, address: met, seconds, course, socket }
+      const isNew = plan.introduce?.(server, judged) === true
       if (verdict.verdict === 'trusted') return judged
       hangUp(socket, course)
-      return plan.introduce?.(server, judged) === true ? introduced(course) : judged
+      return isNew ? introduced(course) : judged
     } catch (error) {
       hangUp(socket, course)
       return { kind: 'defect', error, course }

@@ -6,6 +6,7 @@ import type { Metrics } from '../observe/metrics.ts'
 import { compare, gravityOf, leastLink, weakerThan, weightOf } from '../tls/drift.ts'
 import type { Drift, Gravity, Least, TimeName } from '../tls/drift.ts'
 import { shownBy } from '../tls/chain-traits.ts'
+import { offeredGroups } from '../tls/groups.ts'
 import { adaptTo, learn, linkOf } from '../tls/profile.ts'
 import type { Profile, Showing } from '../tls/profile.ts'
 import type { ProfileBook } from '../tls/profile-book.ts'
@@ -45,6 +46,8 @@ const levels: Readonly<Record<Gravity, Level>> = {
 export class ProfileWatch {
   readonly #plan: ProfilePlan
   readonly #deps: ProfileDeps
+  /** The groups we offer. */
+  readonly #offer: string
   readonly #servers = new Map<string, Watched>()
   /** What a chain shows, read once: handshakes are many and chains are few. */
   readonly #chains = new WeakMap<Verdict['path'], Showing>()
@@ -52,6 +55,7 @@ export class ProfileWatch {
   constructor(plan: ProfilePlan, deps: ProfileDeps) {
     this.#plan = plan
     this.#deps = deps
+    this.#offer = offeredGroups(plan.trust.postQuantum)
   }
 
   /** What a server was never seen below; undefined where that is not known or not enforced. */
@@ -92,18 +96,14 @@ export class ProfileWatch {
   }
 
   #leastOf(profile: Profile): Least | undefined {
-    const {
-      profile: { settle },
-      trust: { postQuantum },
-    } = this.#plan
-    if (adaptTo(profile, postQuantum)) this.#deps.profiles?.changed(true)
-    return leastLink(profile, settle)
+    if (adaptTo(profile, this.#offer)) this.#deps.profiles?.changed(true)
+    return leastLink(profile, this.#plan.profile.settle)
   }
 
   #profileOf(server: string, at: number): Profile | undefined {
-    const { name, profile, trust } = this.#plan
+    const { name, profile } = this.#plan
     if (profile.mode === 'off') return undefined
-    return this.#deps.profiles?.begin(name, server, at, trust.postQuantum)
+    return this.#deps.profiles?.begin(name, server, at, this.#offer)
   }
 
   #watchedOf(server: string): Watched {
@@ -118,7 +118,7 @@ export class ProfileWatch {
 
   #learn(profile: Profile, showing: Showing, at: number): Drift[] {
     const { settle } = this.#plan.profile
-    adaptTo(profile, this.#plan.trust.postQuantum)
+    adaptTo(profile, this.#offer)
     const drifts = compare(profile, showing, settle)
     this.#deps.profiles?.changed(learn(profile, showing, at, settle))
     return drifts

@@ -41,6 +41,8 @@ export function weakerThan(least: Least, facts: HandshakeFacts): Drift[] {
     const before = least[part]
     const after = link[part]
     if (before === undefined || strengthOf(part, after) >= strengthOf(part, before)) continue
+    // A name of a later OpenSSL: whatever it is, it was offered.
+    if (part === 'group' && after === 'other') continue
     // TLS 1.2 resumes without any exchange of keys, and then shows none.
     if (part === 'group' && after === 'none' && facts.resumed) continue
     drifts.push({ what: part, before, after, weight: WEIGHTS[part] })

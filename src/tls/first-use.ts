@@ -88,8 +88,8 @@ export async function addFirstUse(state: string, pin: FirstUsePin): Promise<bool
 }
 
 /**
- * The key to store, where a missing pin, and with `selfSigned` a missing CA, is all there is against a handshake;
- * undefined where the broker is trusted anyway or something else is wrong with it.
+ * The key to store, where a missing pin, and with `selfSigned` a missing CA, is all there is against a handshake, or
+ * nothing is; undefined where something else is wrong with the broker.
  */
 export function firstKey(
   { resumed, served }: HandshakeFacts,
@@ -97,7 +97,7 @@ export function firstKey(
   { selfSigned }: FirstUse,
 ): Pick<FirstUsePin, 'pin' | 'subject'> | undefined {
   const [leaf] = served
-  if (resumed || leaf === undefined || !causes.includes('pin-mismatch')) return undefined
+  if (resumed || leaf === undefined) return undefined
   const isForgiven = (cause: Cause): boolean =>
     cause === 'pin-mismatch' || (selfSigned && cause === 'self-signed')
   return causes.every(isForgiven) ? { pin: pinOf(leaf), subject: nameLine(leaf.subject) } : undefined

@@ -88,7 +88,11 @@ export class ProfileBook implements AsyncDisposable {
       const byServer = this.#profiles.get(order.upstream)
       const until = Date.parse(order.at)
       const servers = order.server === undefined ? [...(byServer?.keys() ?? [])] : [order.server]
-      const old = servers.filter((server) => (byServer?.get(server)?.since ?? Infinity) < until)
+      const old = servers.filter((server) => {
+        const since = byServer?.get(server)?.since
+        // Of a clock that was ahead nobody knows whether it was before.
+        return since !== undefined && (since < until || since > this.#clock())
+      })
       for (const server of old) byServer?.delete(server)
       if (old.length > 0) this.changed(true)
       return old.length > 0

@@ -38,7 +38,7 @@ export interface Value {
 
 export interface Field {
   /** Milliseconds since 1970: the first and the last time it was seen. */
-  readonly since: number
+  since: number
   last: number
   /** How often it was seen. */
   count: number
@@ -51,7 +51,7 @@ export interface Profile {
   /** Milliseconds since 1970. */
   readonly since: number
   last: number
-  /** The option `postQuantum` that it was learnt under: what we offer decides which group there is. */
+  /** The groups that were offered when it was learnt: which one there is depends on that. */
   offer: string
   readonly fields: Map<FieldName, Field>
   /** The least time that connecting and the TLS handshake took of late, in milliseconds; see rtt.ts. */
@@ -131,6 +131,8 @@ function learnField(profile: Profile, name: FieldName, value: string, at: number
   if (known === undefined && isWeaker(profile, name, value, settle)) return false
   const wasSettled = isSettled(field, settle)
   field.count += 1
+  // A clock that was ahead at first must not keep it from ever being known.
+  field.since = Math.min(field.since, at)
   field.last = Math.max(field.last, at)
   if (known === undefined) field.values.push({ value, last: at, count: field.count })
   else {

@@ -5,6 +5,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { check } from '../../src/cli/check.ts'
 import type { Lookup } from '../../src/net/resolve.ts'
+import { offeredGroups } from '../../src/tls/groups.ts'
 import { pinOf } from '../../src/tls/pins.ts'
 import { learn, newProfile } from '../../src/tls/profile.ts'
 import { printProfiles } from '../../src/tls/profile-text.ts'
@@ -68,7 +69,7 @@ describe('pulseward check --live', () => {
   test('1 where a server is weaker than the proxy knows it to be; what it learnt stays as it is', async () => {
     await using broker = await TestBroker.start({ ...genuine, ecdhCurve: 'X25519' })
     await using folder = await folderFor([`mqtts://127.0.0.1:${broker.port}`])
-    const profile = newProfile(0, 'prefer')
+    const profile = newProfile(0, offeredGroups('prefer'))
     for (let day = 0; day < 8; day += 1) learn(profile, { group: 'X25519MLKEM768' }, day * 86_400_000, 0)
     const known = printProfiles(new Map([['hospital', new Map([[`127.0.0.1:${broker.port}`, profile]])]]))
     await mkdir(folder.at('state/trust'), { recursive: true })

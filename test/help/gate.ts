@@ -17,6 +17,7 @@ import type { Connection, Hub, ListenerPlan } from '../../src/proxy/hub.ts'
 import { Sweep } from '../../src/proxy/sweep.ts'
 import { Upstream } from '../../src/proxy/upstream.ts'
 import { brokerContext, type BrokerTls } from '../../src/tls/contexts.ts'
+import type { FirstUse } from '../../src/tls/first-use.ts'
 import type { Pin } from '../../src/tls/pinset.ts'
 import { trustSettings } from '../../src/tls/trust.ts'
 import { Exposition } from './exposition.ts'
@@ -34,6 +35,7 @@ export interface PlanOptions extends Partial<Omit<BrokerTls, 'ca'>> {
   readonly warnBefore?: number
   readonly profile?: UpstreamPlan['profile']
   readonly strangers?: UpstreamPlan['strangers']
+  readonly firstUse?: FirstUse
   readonly name?: string
   readonly serverName?: string
   readonly timeouts?: Partial<UpstreamPlan['timeouts']>
@@ -48,6 +50,7 @@ export function upstreamPlan({
   warnBefore = 0,
   profile = { mode: 'off', settle: 0 },
   strangers = new Set(),
+  firstUse,
   name = 'hospital',
   serverName,
   timeouts,
@@ -70,6 +73,7 @@ export function upstreamPlan({
       minVersion,
       postQuantum,
       weakCertificates,
+      firstUse,
     }),
     warnBefore,
     profile,

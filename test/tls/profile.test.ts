@@ -126,6 +126,14 @@ describe('what a server is held to', () => {
     expect(judgeProfile(facts({ protocol: 'TLSv1.2' }), least(profile))).toHaveLength(1)
   })
 
+  test('comes to count after a clock that was ahead at first, and a name that OpenSSL alone knows is no weakness', () => {
+    const profile = newProfile(9000 * DAY, 'prefer')
+    learn(profile, linkOf(facts()), 9000 * DAY, settle)
+    for (let at = 0; at < 20; at += 1) learn(profile, linkOf(facts()), at * DAY, settle)
+    expect(judgeProfile(facts({ group: 'X25519' }), least(profile))).toHaveLength(1)
+    expect(judgeProfile(facts({ group: 'other' }), least(profile))).toEqual([])
+  })
+
   test('is not taken back by a clock that was set back', () => {
     const profile = learnt(linkOf(facts()))
     learn(profile, linkOf(facts()), -1000 * DAY, settle)
