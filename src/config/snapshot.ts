@@ -149,7 +149,7 @@ export function compileUpstream(
     ...(own && { clientCertificate: own }),
   })
   const key = createHash('sha256')
-    .update(JSON.stringify([servers, { ...tls, pins }, timeouts, ca, own, forgotten]))
+    .update(JSON.stringify([servers, { ...tls, pins }, timeouts, ca, own, forgotten, [...strangers]]))
     .digest('hex')
   const trust = trustSettings({
     anchors: context.anchors,

@@ -30,6 +30,8 @@ interface Watched {
   recent: (Drift & { readonly at: number })[]
   /** What was told of being weaker, which is not learnt and would be told again. */
   readonly told: Set<string>
+  /** What the server is held to, as last told. */
+  held: string
 }
 
 /** Milliseconds within which drifts belong together. */
@@ -82,7 +84,7 @@ export class ProfileWatch {
     // A resumed session repeats what its first handshake showed, and leaves the rest out.
     if (!resumed) {
       const showing = { ...linkOf(facts), ...this.#chainOf(verdict.path, facts.served) }
-      drifts.push(...this.#learn(profile, showing, at))
+      drifts.push(...this.#learn(server, profile, showing, at))
     }
     if (drifts.length > 0) this.#tell(server, watched, drifts, at)
   }
@@ -91,7 +93,7 @@ export class ProfileWatch {
   answered(server: string, showing: Showing, at: number): void {
     const profile = this.#profileOf(server, at)
     if (profile === undefined) return
-    const drifts = this.#learn(profile, showing, at)
+    const drifts = this.#learn(server, profile, showing, at)
     if (drifts.length > 0) this.#tell(server, this.#watchedOf(server), drifts, at)
   }
 
@@ -110,18 +112,34 @@ export class ProfileWatch {
     let watched = this.#servers.get(server)
     if (watched === undefined) {
       const times = { 'connect-time': new RoundTrips(), 'handshake-time': new RoundTrips() }
-      watched = { times, recent: [], told: new Set() }
+      watched = { times, recent: [], told: new Set(), held: '' }
       this.#servers.set(server, watched)
     }
     return watched
   }
 
-  #learn(profile: Profile, showing: Showing, at: number): Drift[] {
+  #learn(server: string, profile: Profile, showing: Showing, at: number): Drift[] {
     const { settle } = this.#plan.profile
     adaptTo(profile, this.#offer)
     const drifts = compare(profile, showing, settle)
-    this.#deps.profiles?.changed(learn(profile, showing, at, settle))
+    const isNews = learn(profile, showing, at, settle)
+    this.#deps.profiles?.changed(isNews)
+    if (isNews) this.#announce(server, profile)
     return drifts
+  }
+
+  /** From when on a server is held to something, and to what: said when that changes. */
+  #announce(server: string, profile: Profile): void {
+    const {
+      name,
+      profile: { mode, settle },
+    } = this.#plan
+    const watched = this.#watchedOf(server)
+    const held = Object.values(leastLink(profile, settle) ?? {}).join(', ')
+    if (mode !== 'enforce' || held === watched.held) return
+    watched.held = held
+    const fields = { upstream: name, server, held }
+    this.#deps.limited('info', `${server} held`, fields, 'a broker is held to what it showed')
   }
 
   #weaker(watched: Watched, profile: Profile, facts: Judged['facts']): Drift[] {

@@ -209,6 +209,8 @@ export class Upstream {
     server.downUntil = 0
     course.writes.release()
     const answered = (showing: Showing): void => {
+      // Whom its pins speak against teaches nothing.
+      if (verdict.reported !== undefined) return
       // Tickets come before CONNACK, or not at all.
       const tickets = facts.resumed ? {} : { tickets: hasTicket ? 'sent' : 'none' }
       this.#profiles.answered(server.server, { ...showing, ...tickets }, Date.now())

@@ -56,7 +56,7 @@ export async function readFirstUses(
     why = `cannot be read (${messageOf(error)})`
   }
   const hint =
-    'accept their pins with "pulseward trust accept", or take the file away to trust whoever answers next'
+    'accept their pins with "pulseward trust accept", or take the file away and send SIGHUP to trust whoever answers next'
   const warning = `${file} ${why}: servers trusted on first use are not trusted any more; ${hint}`
   return { pins: [], isDamaged: true, warnings: [warning] }
 }
