@@ -94,6 +94,9 @@ describe('a server that was seen often enough', () => {
       using way = wayTo({ ports: [broker.port] })
       await way.rounds(8)
       expect(way.upstream.trusted).toBe(true)
+      expect(way.diary.lines('a broker is held to what it showed')).toMatchObject([
+        { level: 'info', server: way.server, held: 'TLSv1.3, X25519MLKEM768, AES_256_GCM' },
+      ])
       const known = JSON.stringify([...(way.profile()?.fields ?? [])])
       broker = await restart(broker, { ...modern, ...tls })
       await way.rounds(3)
@@ -222,14 +225,15 @@ describe('a server whose certificate changed', () => {
   })
 
   test('and whom only the pins speak against, in report mode, teaches nothing', async () => {
-    let broker = await TestBroker.start({ ...identity, ...modern })
+    await using broker = await TestBroker.start({ ...identity, ...modern })
     const pin = `sha256/${Buffer.alloc(32).toString('base64')}`
     using way = wayTo({ ports: [broker.port], pins: [pin], pinMode: 'report' })
     await way.rounds(3)
+    const { socket, answered } = await way.upstream.connect(never)
+    answered({ 'maximum-qos': '1' })
+    socket.destroy()
     expect(way.upstream.trusted).toBe(true)
     expect(way.profile()).toBeUndefined()
-    broker = await restart(broker, modern)
-    await broker[Symbol.asyncDispose]()
   })
 })
 
