@@ -54,10 +54,12 @@ async function answerTo(proxy: Proxy): Promise<string> {
 
 /** Waits until a server is held to something; the file says so within a second. */
 async function learnt(state: Folder): Promise<Least> {
-  return await eventually('a profile', async () => {
+  const look = async (): Promise<Least | undefined> => {
     const profile = (await readProfiles(state.path))?.get('hospital')?.values().next().value
     return profile === undefined ? undefined : leastLink(profile, 0)
-  })
+  }
+  // It takes eight rounds of the canary, which asks once a second at most.
+  return await eventually('a profile', look, { patience: 60_000 })
 }
 
 describeWith(mosquittoTools, 'a broker that becomes weaker', () => {
@@ -121,7 +123,7 @@ describeWith(mosquittoTools, 'a broker that becomes weaker', () => {
     const shown = JSON.parse(await command(proxy, 'trust', 'profile', 'show', '--json')) as Shown
     expect(shown.profiles[0]?.server).toBe(`127.0.0.1:${port}`)
     await broker[Symbol.asyncDispose]()
-  }, 90_000)
+  }, 150_000)
 
   test('is learnt anew where the profiles are damaged, which are moved aside', async () => {
     const pki = await makePki()
