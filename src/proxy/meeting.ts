@@ -1,5 +1,6 @@
 // One handshake with one address of a server, and what it amounts to: judged, failed, or a defect of ours.
 
+import { isIP } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { UpstreamPlan } from '../config/snapshot.ts'
 import { hostPort, peerAddress } from '../net/address.ts'
@@ -62,6 +63,8 @@ export interface Target {
   readonly port: number
   /** Where to connect, where the system is not to resolve `host`. */
   readonly address?: string
+  /** `host:port`, where it is at hand. */
+  readonly server?: string
 }
 
 export interface Return {
@@ -76,7 +79,7 @@ const stranger: Return = { ticket: undefined, onTicket: () => {} }
 /** Never rejects; `failed` with the reason `cancelled` once `signal` is aborted. */
 export async function meet(
   plan: MeetingPlan,
-  { host, port, address = host }: Target,
+  { host, port, address = host, server = hostPort(host, port) }: Target,
   signal: AbortSignal,
   { ticket, onTicket }: Return = stranger,
 ): Promise<Outcome> {
@@ -88,9 +91,9 @@ export async function meet(
     const { socket, seconds, course } = await dial(way)
     try {
       const facts = describe(socket, { name, at: Date.now(), earlier: ticket?.verdict })
-      const server = hostPort(host, port)
       const verdict = judge(facts, trust, plan.least?.(server))
-      const met = peerAddress(socket.remoteAddress)
+      // The system is asked only where it chose.
+      const met = isIP(address) > 0 ? address : peerAddress(socket.remoteAddress)
       const judged: Judged = { kind: 'judged', facts, verdict, address: met, seconds, course, socket }
       const isNew = plan.introduce?.(server, judged) === true
       if (verdict.verdict === 'trusted') return judged

@@ -56,6 +56,8 @@ export function judge(facts: HandshakeFacts, settings: TrustSettings, least?: Le
     ...judgeLink(facts, settings),
     ...judgeProfile(facts, least),
   ]
+  // What stood the last time stands: nearly every handshake, and nothing of it is made anew.
+  if (all.length === 0 && facts.earlier !== undefined && facts.resumed) return facts.earlier
   all.push(...doubtClock(facts.at, all, identity.path))
   const sorted = all.toSorted((a, b) => CAUSES.indexOf(a.cause) - CAUSES.indexOf(b.cause))
   const causes = [...new Set(sorted.map(({ cause }) => cause))]
@@ -71,8 +73,6 @@ export function judge(facts: HandshakeFacts, settings: TrustSettings, least?: Le
   if (settings.pinMode === 'report' && worst === 'pin-mismatch' && causes.length === 1) {
     return letThrough(verdict, facts, settings)
   }
-  const reported = worst === undefined && facts.resumed ? facts.earlier?.reported : undefined
-  if (reported !== undefined) return letThrough({ ...verdict, ...reported }, facts, settings)
   if (worst === undefined) settings.memory.vouch(facts.name, verdict)
   return verdict
 }
