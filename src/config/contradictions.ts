@@ -6,6 +6,7 @@ import { formatPath } from './diagnostics.ts'
 import type { Problem } from './diagnostics.ts'
 import { overlaps } from './endpoint.ts'
 import type { Address } from './endpoint.ts'
+import { doubtfulPairs } from './pairing.ts'
 import type { Part, Parts } from './parts.ts'
 import { EMBEDDED } from './schema.ts'
 import type { ListenerConfig, UpstreamConfig } from './schema.ts'
@@ -21,6 +22,7 @@ export function contradictions(parts: Parts, now = Date.now()): Problem[] {
       ...doubtfulListener(listener),
     ]),
     ...parts.upstreams.flatMap((upstream) => [...doubtfulUpstream(upstream), ...doubtfulPins(upstream, now)]),
+    ...doubtfulPairs(parts),
     ...reservedNames(parts),
     ...idleUpstreams(parts),
   ]
@@ -119,6 +121,7 @@ function doubtfulUpstream({ path, value }: Part<UpstreamConfig>): Problem[] {
 
 /** A set of pins has to outlive a change of the broker's key (RFC 7469, 4.3). */
 function doubtfulPins({ path, value }: Part<UpstreamConfig>, now: number): Problem[] {
+  if (value.servers.every(({ plaintext }) => plaintext)) return []
   const { pins, singlePin, pinMode, warnBefore, firstUse } = value.tls
   const at = [...path, 'tls', 'pins']
   const problems: Problem[] = []
@@ -171,8 +174,12 @@ function doubtfulPins({ path, value }: Part<UpstreamConfig>, now: number): Probl
 }
 
 /** Where nothing is known, anything may be the first: somebody in the middle as well as the broker. */
-function doubtfulFirstUse(path: readonly PropertyKey[], { tls }: UpstreamConfig): Problem[] {
+function doubtfulFirstUse(path: readonly PropertyKey[], { tls, pair }: UpstreamConfig): Problem[] {
   const at = [...path, 'tls', 'firstUse']
+  if (pair !== undefined) {
+    const hint = 'remove firstUse: a pair proves who answers, with pins or without'
+    return [{ path: at, message: 'the key of a far end that proved nothing yet would be stored', hint }]
+  }
   if (tls.pins.length > 0) {
     const hint = 'remove firstUse, or remove pins'
     return [{ path: at, message: 'has no effect: there are pins, and they say who the broker is', hint }]

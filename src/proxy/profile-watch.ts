@@ -14,7 +14,7 @@ import { RoundTrips } from '../tls/rtt.ts'
 import type { Verdict } from '../tls/verdict.ts'
 import type { Judged } from './meeting.ts'
 
-export type ProfilePlan = Pick<UpstreamPlan, 'name' | 'profile' | 'trust'>
+export type ProfilePlan = Pick<UpstreamPlan, 'name' | 'plaintext' | 'profile' | 'trust'>
 
 interface ProfileDeps {
   readonly metrics: Metrics
@@ -103,8 +103,9 @@ export class ProfileWatch {
   }
 
   #profileOf(server: string, at: number): Profile | undefined {
-    const { name, profile } = this.#plan
-    if (profile.mode === 'off') return undefined
+    const { name, plaintext, profile } = this.#plan
+    // Without TLS there is no telling who it is that is learnt of.
+    if (profile.mode === 'off' || plaintext) return undefined
     return this.#deps.profiles?.begin(name, server, at, this.#offer)
   }
 

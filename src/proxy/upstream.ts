@@ -1,6 +1,6 @@
 // The way to one upstream: its servers in order, what is known of each, and a trusted connection or the reason why not.
 
-import type { TLSSocket } from 'node:tls'
+import type { Socket } from 'node:net'
 import type { UpstreamPlan } from '../config/snapshot.ts'
 import { messageOf, PulsewardError } from '../errors.ts'
 import { hostPort } from '../net/address.ts'
@@ -19,14 +19,16 @@ import { ProfileWatch } from './profile-watch.ts'
 import type { Server, ServerState } from './server.ts'
 import { Witness, type Evidence } from './witness.ts'
 
-/** A connection to a server that was trusted; nothing has been written to it yet. */
+/** A connection to a server that was trusted; nothing of any device has been written to it yet. */
 export interface Connected {
-  readonly socket: TLSSocket
+  readonly socket: Socket
   /** `host:port` as in proxy.yaml. */
   readonly server: string
   readonly facts: HandshakeFacts
   /** To be told what CONNACK shows of the server. */
   readonly answered: (showing: Showing) => void
+  /** The key by which the other end of a pair proved itself, by its name; undefined where there is no pair. */
+  readonly pairedWith: string | undefined
 }
 
 interface UpstreamDeps {
@@ -200,7 +202,7 @@ export class Upstream {
     this.#account.enter(server.server, outcome)
     if (outcome.kind !== 'judged') return this.#notJudged(server, outcome)
     this.#patrol.met(server, outcome)
-    const { facts, verdict, socket, course } = outcome
+    const { facts, verdict, socket, course, pairedWith } = outcome
     if (verdict.verdict !== 'trusted') return this.#distrust(server, verdict)
     // However often it is renewed, a session ends an hour after the handshake that showed the certificates.
     const until = (facts.resumed ? ticket?.until : undefined) ?? this.#clock() + ticketTime
@@ -215,7 +217,7 @@ export class Upstream {
       const tickets = facts.resumed ? {} : { tickets: hasTicket ? 'sent' : 'none' }
       this.#profiles.answered(server.server, { ...showing, ...tickets }, Date.now())
     }
-    return { socket, server: server.server, facts, answered }
+    return { socket, server: server.server, facts, pairedWith, answered }
   }
 
   /** The first key of a server becomes its pin where the upstream says so, and nothing else speaks against it. */
