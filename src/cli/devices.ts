@@ -6,9 +6,8 @@ import { keyOfRecord, type DeviceRecord } from '../identity/device.ts'
 import { leaveOrder, readCatalogue, type Catalogue } from '../ledger/catalogue.ts'
 import { printable } from '../printable.ts'
 import { exportCsv, exportJson, idOf, listText, showText } from './devices-report.ts'
-import { UsageError } from './io.ts'
+import { UsageError, userName } from './io.ts'
 import type { Io } from './io.ts'
-import { userName } from './user.ts'
 
 export const devicesHelp = `usage: pulseward devices list    [-c FILE]
        pulseward devices show    [-c FILE] [--upstream NAME] DEVICE

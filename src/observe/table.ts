@@ -6,6 +6,7 @@
 import { PacketType } from '../mqtt/packet.ts'
 import { metric } from './metric.ts'
 import { deviceMetrics } from './table-devices.ts'
+import { processMetrics } from './table-process.ts'
 
 export type { Label, Metric } from './metric.ts'
 
@@ -202,6 +203,12 @@ export const metricTable = {
   pulseward_upstream_pins: metric('gauge', 'Brokers', 'Pins that count, those accepted included.', {
     upstream,
   }),
+  pulseward_upstream_first_use_pins: metric(
+    'gauge',
+    'Brokers',
+    'Pins that count because a server showed their key first; nothing proves whose they are.',
+    { upstream },
+  ),
   pulseward_upstream_pin_not_after_timestamp_seconds: metric(
     'gauge',
     'Brokers',
@@ -269,28 +276,5 @@ export const metricTable = {
     'Label values replaced by "other": unknown, no code, or the set is full.',
     { metric: { meaning: 'the metric concerned', most: 64 } },
   ),
-  process_cpu_seconds_total: metric(
-    'counter',
-    'The proxy itself',
-    'User and system CPU time spent, in seconds.',
-  ),
-  process_start_time_seconds: metric(
-    'gauge',
-    'The proxy itself',
-    'When the process started, in seconds since 1970.',
-  ),
-  process_resident_memory_bytes: metric('gauge', 'The proxy itself', 'Resident memory, in bytes.'),
-  process_open_fds: metric('gauge', 'The proxy itself', 'File descriptors open now; on Linux.'),
-  process_max_fds: metric(
-    'gauge',
-    'The proxy itself',
-    'Most file descriptors the process may open; on Linux.',
-  ),
-  nodejs_heap_size_used_bytes: metric('gauge', 'The proxy itself', 'JavaScript heap in use, in bytes.'),
-  nodejs_heap_size_total_bytes: metric('gauge', 'The proxy itself', 'JavaScript heap reserved, in bytes.'),
-  nodejs_external_memory_bytes: metric(
-    'gauge',
-    'The proxy itself',
-    'Memory buffers hold outside the heap, in bytes.',
-  ),
+  ...processMetrics,
 }

@@ -17,6 +17,7 @@ import type { Connection, Hub, ListenerPlan } from '../../src/proxy/hub.ts'
 import { Sweep } from '../../src/proxy/sweep.ts'
 import { Upstream } from '../../src/proxy/upstream.ts'
 import { brokerContext, type BrokerTls } from '../../src/tls/contexts.ts'
+import type { FirstUse } from '../../src/tls/first-use.ts'
 import type { Pin } from '../../src/tls/pinset.ts'
 import { trustSettings } from '../../src/tls/trust.ts'
 import { Exposition } from './exposition.ts'
@@ -32,6 +33,9 @@ export interface PlanOptions extends Partial<Omit<BrokerTls, 'ca'>> {
   readonly pins?: readonly (Pin | string)[]
   readonly pinMode?: 'enforce' | 'report'
   readonly warnBefore?: number
+  readonly profile?: UpstreamPlan['profile']
+  readonly strangers?: UpstreamPlan['strangers']
+  readonly firstUse?: FirstUse
   readonly name?: string
   readonly serverName?: string
   readonly pair?: UpstreamPlan['pair']
@@ -46,6 +50,9 @@ export function upstreamPlan({
   pins = [],
   pinMode = 'enforce',
   warnBefore = 0,
+  profile = { mode: 'off', settle: 0 },
+  strangers = new Set(),
+  firstUse,
   name = 'hospital',
   serverName,
   pair,
@@ -72,8 +79,11 @@ export function upstreamPlan({
       minVersion,
       postQuantum,
       weakCertificates,
+      firstUse,
     }),
     warnBefore,
+    profile,
+    strangers,
     timeouts: { dial: 5000, handshake: 10_000, distrust: 60_000, ...timeouts },
   }
 }

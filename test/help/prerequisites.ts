@@ -20,7 +20,8 @@ export const programs: readonly Program[] = [
   { name: 'mosquitto_sub', debian: 'mosquitto-clients', suites: 'end to end with real clients' },
   { name: 'openssl', debian: 'openssl', suites: 'TLS against another implementation' },
   { name: 'prlimit', debian: 'util-linux', suites: 'running out of file descriptors' },
-  { name: 'promtool', debian: 'prometheus', suites: 'metrics by the conventions of Prometheus' },
+  { name: 'promtool', debian: 'prometheus', suites: 'metrics and alert rules as Prometheus reads them' },
+  { name: 'prometheus', debian: 'prometheus', suites: 'alerts that fire in a real Prometheus' },
   { name: 'tcpdump', debian: 'tcpdump', suites: 'what an attacker on the link gets to see' },
 ]
 
