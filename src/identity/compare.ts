@@ -4,13 +4,17 @@ import type { DeviceRecord } from './device.ts'
 import type { Observation, Trait } from './observation.ts'
 import type { BenignChange, Signal, SignalName } from './signals.ts'
 
-/** What the rest of the proxy knows while a device connects. */
-export interface Circumstances {
+/** What is known of other sessions while a device connects. */
+export interface Company {
   /** Other sessions of the same client identifier that are open now. */
   readonly elsewhere: readonly Place[]
   /** How often two places took the session from each other within the last minute. */
   readonly takeovers: number
-  /** Addresses that its network card took over from other cards. */
+}
+
+/** What is known of the link. */
+export interface Surroundings {
+  /** Other addresses that its network card took over from other cards. */
   readonly takenAddresses: readonly string[]
   /** Whether the card it had before is known to be there still, at the address it had before. */
   readonly oldStationThere: boolean
@@ -26,6 +30,10 @@ export interface Comparison {
   readonly benign: readonly BenignChange[]
 }
 
+export function together(one: Comparison, other: Comparison): Comparison {
+  return { signals: [...one.signals, ...other.signals], benign: [...one.benign, ...other.benign] }
+}
+
 /** Takeovers within a minute that are no accident any more. */
 const pingPong = 3
 /** A round trip that is so many times, and so many milliseconds, above the least ever. */
@@ -33,20 +41,12 @@ const slower = { times: 4, by: 3 }
 /** Addresses named in evidence. */
 const mostNamed = 4
 
-export function compare(record: DeviceRecord, seen: Observation, around: Circumstances): Comparison {
+/** All but where it is: see `compareStation`. */
+export function compare(record: DeviceRecord, seen: Observation, company: Company): Comparison {
   const changes = new Changes(record, seen)
-  compareStation(changes, record, seen, around)
   compareSoftware(changes)
   compareWay(changes, record, seen)
-  comparePlaces(changes, seen, around)
-  return changes
-}
-
-/** Nothing of a device is known yet: only what needs no history speaks against it. */
-export function atFirstSight(record: DeviceRecord, seen: Observation, around: Circumstances): Comparison {
-  const changes = new Changes(record, seen)
-  compareFrame(changes, seen)
-  comparePlaces(changes, seen, around)
+  comparePlaces(changes, seen, company)
   return changes
 }
 
@@ -90,13 +90,13 @@ class Changes implements Comparison {
   }
 }
 
-/** Network card and address. */
-function compareStation(
-  changes: Changes,
+/** Network card and address. Apart, for the neighbour table may know of a device only after its CONNECT. */
+export function compareStation(
   record: DeviceRecord,
   seen: Observation,
-  { oldStationThere, takenAddresses }: Circumstances,
-): void {
+  { oldStationThere, takenAddresses }: Surroundings,
+): Comparison {
+  const changes = new Changes(record, seen)
   const newCard = changes.isNew('mac')
   const newAddress = changes.isNew('address')
   compareFrame(changes, seen)
@@ -110,6 +110,7 @@ function compareStation(
   } else if (newAddress === true) {
     changes.benign.push(newCard === false ? 'address-renewed' : 'address-changed')
   } else if (changes.wentBack('mac') || changes.wentBack('address')) changes.benign.push('roamed')
+  return changes
 }
 
 function compareFrame(changes: Changes, { frameMac, traits }: Observation): void {
@@ -145,8 +146,7 @@ function compareWay(changes: Changes, record: DeviceRecord, { traits, roundTrip 
 }
 
 /** The same client identifier at several places. */
-function comparePlaces(changes: Changes, { traits }: Observation, around: Circumstances): void {
-  const { elsewhere, takeovers } = around
+function comparePlaces(changes: Changes, { traits }: Observation, { elsewhere, takeovers }: Company): void {
   if (elsewhere.length === 0 && takeovers < pingPong) return
   const other = elsewhere.find((place) => !isSamePlace(place, traits))
   const here = traits.address ?? 'unknown'

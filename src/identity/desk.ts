@@ -1,8 +1,9 @@
 // The desk where devices register: compares each with its record, minds who is here, and finds who may be in between.
 
 import type { Finding } from '../detect/finding.ts'
-import { atFirstSight, compare, isSamePlace, type Comparison, type Place } from './compare.ts'
-import { attended, firstSight, learned, type DeviceRecord } from './device.ts'
+import { compare, compareStation, isSamePlace, together } from './compare.ts'
+import type { Company, Comparison, Place, Surroundings } from './compare.ts'
+import { attended, firstSight, learned, located, type DeviceRecord } from './device.ts'
 import type { Ledger } from './ledger.ts'
 import type { NeighbourEntry, NeighbourEvent, Neighbours } from './neighbours.ts'
 import { keyOf, traits, type Observation, type Traits } from './observation.ts'
@@ -16,6 +17,7 @@ export interface Visitor {
   seen: Observation
   /** What was known before this session; undefined at first sight. */
   readonly before: DeviceRecord | undefined
+  isAccepted: boolean
   /** Whether what was seen is held against the device. */
   isSuspect: boolean
   /** Names of signals that were told of this session already. */
@@ -69,19 +71,15 @@ export class Desk {
       isLearning,
       seen: whole,
       before,
+      isAccepted: false,
       isSuspect: false,
       told: new Set(),
       onFinding,
     }
-    const elsewhere = [...(this.#open.get(key) ?? [])].map(({ seen: other }) => placeOf(other))
-    const around = {
-      elsewhere,
-      takeovers: this.#countTakeover(key, elsewhere, whole),
-      takenAddresses: this.#takenBy(whole.traits),
-      oldStationThere: this.#isOldStationThere(before),
-    }
     const record = before ?? firstSight(whole)
-    const found = before === undefined ? atFirstSight(record, whole, around) : compare(before, whole, around)
+    let found = compare(record, whole, this.#company(key, whole))
+    if (whole.traits.mac !== undefined)
+      found = together(compareStation(record, whole, this.#surroundings(visitor)), found)
     this.#enter(visitor)
     return { visitor, finding: this.#judge(visitor, record, found) }
   }
@@ -89,12 +87,10 @@ export class Desk {
   /** The broker accepted the session: only from here on is anything learnt. */
   accepted(visitor: Visitor): void {
     const { ledger } = this.#deps
-    const late = this.#withMac(visitor.seen)
-    if (late !== visitor.seen) {
-      // The neighbour table may learn of a device only while it connects.
-      visitor.seen = late
-      const record = ledger.find(visitor.key)
-      if (record !== undefined && hasOtherCard(record, late.traits.mac)) this.#cardChanged(visitor, record)
+    visitor.isAccepted = true
+    if (visitor.seen.traits.mac === undefined) {
+      visitor.seen = this.#withMac(visitor.seen)
+      this.#settle(visitor)
     }
     const record = ledger.find(visitor.key) ?? firstSight(visitor.seen)
     ledger.keep(visitor.isSuspect ? attended(record, visitor.seen) : learned(record, visitor.seen))
@@ -111,11 +107,31 @@ export class Desk {
     const events = neighbours.note(entry, clock())
     if (events.length === 0 || entry.mac === undefined) return events
     for (const visitor of this.#byAddress.get(entry.address) ?? []) {
-      const record = ledger.find(visitor.key)
+      const wasUnknown = visitor.seen.traits.mac === undefined
+      // What is known only while the session opens is compared when the broker accepts it.
+      if (wasUnknown && !visitor.isAccepted) continue
       visitor.seen = { ...visitor.seen, traits: { ...visitor.seen.traits, mac: entry.mac } }
-      if (record !== undefined && hasOtherCard(record, entry.mac)) this.#cardChanged(visitor, record)
+      const record = ledger.find(visitor.key)
+      if (record === undefined) continue
+      if (!wasUnknown) {
+        if (hasOtherCard(record, entry.mac)) this.#cardChanged(visitor, record)
+      } else {
+        this.#settle(visitor)
+        if (!visitor.isSuspect) ledger.keep(located(ledger.find(visitor.key) ?? record, visitor.seen))
+      }
     }
     return events
+  }
+
+  /** Compares where a device is with where it was before, once the neighbour table has had the time to know. */
+  #settle(visitor: Visitor): void {
+    const { before, seen } = visitor
+    const record = this.#deps.ledger.find(visitor.key)
+    if (before === undefined || record === undefined) return
+    const found = compareStation(before, seen, this.#surroundings(visitor))
+    if (found.signals.length === 0 && found.benign.length === 0) return
+    const finding = this.#judge(visitor, record, found)
+    if (finding !== undefined) visitor.onFinding(finding)
   }
 
   /** The address of an open session has a network card that the device was never seen with. */
@@ -152,6 +168,19 @@ export class Desk {
     for (const { name } of signals) visitor.told.add(name)
     if (!isNews) return undefined
     return stage === undefined ? changed(visitor, found) : suspect(evidence, stage, now)
+  }
+
+  /** The other sessions of the same identifier, the moment one more comes. */
+  #company(key: string, seen: Observation): Company {
+    const elsewhere = [...(this.#open.get(key) ?? [])].map(({ seen: other }) => placeOf(other))
+    return { elsewhere, takeovers: this.#countTakeover(key, elsewhere, seen) }
+  }
+
+  #surroundings({ seen, before }: Visitor): Surroundings {
+    return {
+      takenAddresses: this.#takenBy(seen.traits),
+      oldStationThere: this.#isOldStationThere(before),
+    }
   }
 
   #withMac(seen: Observation): Observation {

@@ -49,6 +49,12 @@ export function learned(record: DeviceRecord, seen: Observation): DeviceRecord {
   }
 }
 
+/** Where an open session is, as the neighbour table came to know it. */
+export function located(record: DeviceRecord, seen: Observation): DeviceRecord {
+  const { mac, address } = seen.traits
+  return { ...record, known: withTraits(record.known, { mac, address }) }
+}
+
 /** After a session that is held against the device: nothing of it becomes known. */
 export function attended(record: DeviceRecord, seen: Observation): DeviceRecord {
   return {

@@ -130,7 +130,8 @@ export class Judge {
     const { name: listener, learnsUntil } = plan
     const caller = { listener, upstream, address: subject.address, socket, ja4, learnsUntil }
     this.#registration = registrar.register(caller, clientId, packet, (finding) => {
-      if (this.#refuses(finding, subject)) refuse(finding)
+      // It may be found while a packet of the session is being judged, which is let finish.
+      if (this.#refuses(finding, subject)) queueMicrotask(() => refuse(finding))
     })
     const finding = this.#registration?.finding
     return finding !== undefined && this.#refuses(finding, subject) ? finding : undefined

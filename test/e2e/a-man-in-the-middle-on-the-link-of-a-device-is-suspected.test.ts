@@ -88,8 +88,11 @@ describeNetworked(tools, 'on the link of the devices', () => {
     await network.ip('monitor', 'address', 'delete', '10.9.0.8/24', 'dev', 'eth0')
     await network.ip('monitor', 'address', 'replace', '10.9.0.108/24', 'dev', 'eth0')
     await publish('monitor', 'monitor-8', 'from another address')
-    const renewed = await proxy.line(change, { clientId: 'monitor-8' })
-    expect(renewed['evidence']).toHaveProperty('address-renewed')
+    await eventually('that the address was renewed', () =>
+      proxy
+        .lines(change, { clientId: 'monitor-8' })
+        .some(({ evidence }) => 'address-renewed' in Object(evidence)),
+    )
     // The same card at another port of the switch.
     await network.ip('monitor', 'link', 'delete', 'eth0')
     await network.plug('monitor', 'eth1', '02:00:00:00:00:08')
@@ -113,7 +116,7 @@ describeNetworked(tools, 'on the link of the devices', () => {
     await using sniffer = network.start('attacker', 'tcpdump', '-i', 'eth0', '-A', '-l', ...filter)
     await sniffer.says(/listening on/)
     const began = performance.now()
-    await using _attack = attack()
+    await using spoofing = attack()
     await eventually('a suspicion on the open session', () => suspected('bedside-7').length > 0)
     expect(performance.now() - began).toBeLessThan(5000)
     await publish('pump', 'pump-7', 'pulse 72 under attack')
@@ -129,6 +132,7 @@ describeNetworked(tools, 'on the link of the devices', () => {
         expect.stringContaining('02:00:00:00:00:07 -> 02:00:00:00:00:66'),
       )
     }
+    expect(spoofing.running).toBe(true)
     expect(suspected('monitor-8')).toEqual([])
     expect(await proxy.metric('pulseward_devices', { standing: 'suspected' })).toBe(2)
     const taken = { change: 'changed-address' }

@@ -141,7 +141,7 @@ describe('ordinary changes raise nothing above info', () => {
     [
       'another way through the network',
       (made) => made.visit({ hops: '2', address: '198.51.100.7' }),
-      'info address-changed hops-changed',
+      'info hops-changed',
     ],
   ])('%s', (_, happen, told) => {
     const made = ward()
@@ -251,6 +251,29 @@ test('an open session hears of a card that takes over its address, once', () => 
   made.station('192.0.2.7', card.pump)
   made.station('192.0.2.7', card.attacker)
   expect(made.later.map(signalsOf)).toEqual(['warning mac-changed', 'critical mac-changed address-contested'])
+})
+
+describe('a station that the neighbour table knows only after CONNECT', () => {
+  test.each([
+    ['before the broker accepts', true],
+    ['after that', false],
+  ])('%s: an address renewed is told as such, and a stranger is one', (_, isEarly) => {
+    for (const [mac, told] of [
+      [card.pump, 'info address-renewed'],
+      [card.attacker, 'warning station-changed old-address-answers'],
+    ] as const) {
+      const made = ward()
+      const { visitor, finding } = made.open({ address: '192.0.2.66' })
+      expect(finding).toBeUndefined()
+      if (isEarly) made.station('192.0.2.66', mac)
+      made.desk.accepted(visitor)
+      if (!isEarly) {
+        expect(made.later.map(signalsOf)).toEqual(['info address-changed'])
+        made.station('192.0.2.66', mac)
+      }
+      expect(signalsOf(made.later.at(-1))).toBe(told)
+    }
+  })
 })
 
 test('a session that is over hears of nothing', () => {
