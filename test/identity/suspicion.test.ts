@@ -106,7 +106,7 @@ test('the finding has the stage and every signal with before and after', () => {
     severity: 'warning',
     evidence: {
       stage: 'suspected',
-      suspicion: 0.72,
+      suspicion: 0.74,
       signals: 'mac-changed login-changed',
       'mac-changed': expect.stringMatching(/^02:00:00:00:00:01 -> 02:00:00:00:00:66: \w/) as unknown,
       'login-changed': expect.stringMatching(/^k:1 -> nothing: \w/) as unknown,
