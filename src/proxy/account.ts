@@ -4,7 +4,7 @@ import type { UpstreamPlan } from '../config/snapshot.ts'
 import type { Fields, Level } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Verdict } from '../tls/verdict.ts'
-import { weaker, type Failed, type Judged, type Outcome } from './meeting.ts'
+import type { Failed, Judged, Outcome } from './meeting.ts'
 import type { PinWatch } from './pin-watch.ts'
 import type { Witness } from './witness.ts'
 
@@ -53,25 +53,36 @@ export class Account {
     witness.distrusted(server, course, facts, verdict)
   }
 
-  #failed(server: string, { reason, hint, phase, course }: Failed): void {
+  #failed(server: string, { reason, hint, suspicion, phase, course }: Failed): void {
     const { metrics, witness } = this.#deps
     if (reason === 'cancelled') return
     if (phase === 'handshake') {
       const result = reason === 'timeout' ? 'timeout' : 'failed'
       metrics.handshaken({ leg: 'broker', version: 'none', group: 'none', result, seconds: 0 })
     }
-    if (weaker.has(reason)) {
-      metrics.distrusted(this.#upstream, server, 'downgraded', reason)
-      if (course !== undefined) witness.downgraded(server, course, { reason, hint })
+    if (suspicion !== undefined) {
+      metrics.distrusted(this.#upstream, server, suspicion.verdict, reason)
+      if (course !== undefined) witness.suspected(server, course, { reason, hint, ...suspicion })
     } else metrics.unreached(this.#upstream, server, reason)
   }
 }
+
+const distrusted = 'broker not trusted; nothing was sent to it'
 
 /** What the log says of an outcome. */
 export function lineOf(outcome: Outcome): Line {
   if (outcome.kind === 'judged') return lineOfVerdict(outcome.verdict)
   if (outcome.kind === 'failed') {
-    const { reason, hint } = outcome
+    const { reason, hint, suspicion } = outcome
+    if (suspicion !== undefined) {
+      const { verdict, says } = suspicion
+      return {
+        level: 'error',
+        kind: reason,
+        fields: { verdict, causes: [reason], reasons: [says], hint },
+        message: distrusted,
+      }
+    }
     const message = 'broker not reached; nothing was sent to it'
     return { level: 'warn', kind: reason, fields: { reason, hint }, message }
   }
@@ -93,6 +104,5 @@ export function lineOfVerdict(judged: Verdict): Line {
     notAfter: Number.isFinite(notAfter) ? new Date(notAfter).toISOString() : 'unreadable',
   }))
   const fields = { verdict, causes, reasons, hint, served }
-  const message = 'broker not trusted; nothing was sent to it'
-  return { level: 'error', kind: causes[0] ?? 'unjudged', fields, message }
+  return { level: 'error', kind: causes[0] ?? 'unjudged', fields, message: distrusted }
 }

@@ -3,7 +3,7 @@
 import type { TLSSocket } from 'node:tls'
 import type { UpstreamPlan } from '../config/snapshot.ts'
 import { peerAddress } from '../net/address.ts'
-import { explainFailure } from '../tls/failure.ts'
+import { explainFailure, type Suspicion } from '../tls/failure.ts'
 import { describe } from '../tls/handshake.ts'
 import { judge } from '../tls/trust.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
@@ -30,6 +30,8 @@ export interface Failed {
   readonly kind: 'failed'
   readonly reason: string
   readonly hint: string
+  /** Where it says of somebody that he answered and is not to be trusted. */
+  readonly suspicion?: Suspicion
   /** Where it failed. */
   readonly phase: 'resolve' | 'dial' | 'handshake'
   /** Undefined where there was nobody to dial. */
@@ -43,9 +45,6 @@ export interface Defect {
 }
 
 export type Outcome = Judged | Failed | Defect
-
-/** Handshakes that failed because somebody offers less than was asked for: an old broker, or one in the middle. */
-export const weaker: ReadonlySet<string> = new Set(['downgraded', 'group-refused', 'not-tls'])
 
 export interface Target {
   /** As proxy.yaml has it; the name to prove, where the upstream does not say another. */

@@ -9,10 +9,10 @@ import type { Limited } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
 import { Account, lineOf, lineOfVerdict, type Line } from './account.ts'
-import { meet, weaker, type Defect, type Failed } from './meeting.ts'
+import { meet, type Defect, type Failed } from './meeting.ts'
 import { downTime, Patrol } from './patrol.ts'
 import { PinWatch } from './pin-watch.ts'
-import type { Server, ServerState } from './server.ts'
+import { accusation, type Server, type ServerState } from './server.ts'
 import { Witness, type Evidence } from './witness.ts'
 
 /** A connection to a server that was trusted; nothing has been written to it yet. */
@@ -190,25 +190,25 @@ export class Upstream {
   }
 
   #ticketOf({ ticket }: Server): Server['ticket'] {
-    return ticket === undefined || ticket.until < this.#clock() ? undefined : ticket
+    if (this.plan.resumption === 'off' || ticket === undefined) return undefined
+    return ticket.until < this.#clock() ? undefined : ticket
   }
 
   /** No handshake, or none that could be judged; a defect of ours fails closed, and takes nobody else along. */
   #notJudged(server: Server, outcome: Failed | Defect): string {
-    const [verdict, reason, leaveAlone] =
-      outcome.kind === 'failed'
-        ? [outcome.reason, outcome.hint, weaker.has(outcome.reason)]
-        : ['unjudged', messageOf(outcome.error), true]
+    const [verdict, reasons] =
+      outcome.kind === 'failed' ? accusation(outcome) : ['unjudged', [messageOf(outcome.error)]]
     if (verdict === 'cancelled') return verdict
+    const leaveAlone = outcome.kind === 'defect' || outcome.suspicion !== undefined
     server.checkedAt = Date.now()
     server.verdict = verdict
-    server.reasons = [reason]
+    server.reasons = reasons
     // A ticket the broker no longer knows must not fail the next attempt too.
     server.ticket = undefined
     if (leaveAlone) server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
     else server.downUntil = this.#clock() + downTime
     this.#tell(server, lineOf(outcome))
-    return verdict
+    return outcome.kind === 'failed' && leaveAlone ? `${verdict} (${outcome.reason})` : verdict
   }
 
   #distrust(server: Server, verdict: Verdict): string {

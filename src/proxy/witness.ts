@@ -4,6 +4,7 @@ import type { TLSSocket } from 'node:tls'
 import type { UpstreamPlan } from '../config/snapshot.ts'
 import { messageOf } from '../errors.ts'
 import { hostPort, peerAddress } from '../net/address.ts'
+import type { Suspicion } from '../tls/failure.ts'
 import type { Sighting } from '../tls/sighting.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
 import { countWrites, type Writes } from './writes.ts'
@@ -69,10 +70,14 @@ export class Witness {
     this.#tell(server, course, { ...verdict, facts })
   }
 
-  /** A handshake failed in a way that means a downgrade. */
-  downgraded(server: string, course: Course, { reason, hint }: { reason: string; hint: string }): void {
-    const told = { causes: [reason], reasons: [`the handshake failed: ${reason}`], hint }
-    this.#tell(server, course, { verdict: 'downgraded', ...told, facts: undefined, servedPins: [] })
+  /** A handshake failed in a way that says more than that nobody is there. */
+  suspected(
+    server: string,
+    course: Course,
+    { reason, hint, verdict, says }: Suspicion & { readonly reason: string; readonly hint: string },
+  ): void {
+    const told = { verdict, causes: [reason], reasons: [says], hint }
+    this.#tell(server, course, { ...told, facts: undefined, servedPins: [] })
   }
 
   /** Judging failed by a defect of ours. */
