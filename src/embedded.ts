@@ -52,6 +52,7 @@ export class EmbeddedBroker implements AsyncDisposable {
       serverName: undefined,
       context,
       trust: trustSettings({ anchors: context.anchors, pins, minVersion: 'TLSv1.3', postQuantum: 'prefer' }),
+      resumption: 'on',
       warnBefore: 0,
       timeouts: { dial: 5000, handshake: 10_000, distrust: 5000 },
     }

@@ -134,6 +134,12 @@ const upstreamTls = z.strictObject({
     .describe(
       'Post-quantum key exchange (X25519MLKEM768): offer it first, refuse all else, or leave it out.',
     ),
+  resumption: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe(
+      'Resume TLS sessions with the broker for up to an hour; `off` has every connection prove the key of the certificate.',
+    ),
   weakCertificates: z
     .enum(['refuse', 'accept'])
     .default('refuse')

@@ -27,6 +27,8 @@ export interface UpstreamPlan {
   readonly serverName: string | undefined
   readonly context: BrokerContext
   readonly trust: TrustSettings
+  /** Whether a trusted session may be resumed: then it is its ticket that counts, and no key is proven again. */
+  readonly resumption: 'on' | 'off'
   /** Milliseconds. */
   readonly timeouts: { readonly dial: number; readonly handshake: number; readonly distrust: number }
   /** Milliseconds before a certificate or pin ends, from which on the log says so. */
@@ -129,7 +131,7 @@ export function compileUpstream(
   { servers, tls, timeouts }: UpstreamConfig,
   accepted: readonly AcceptedPin[],
 ): UpstreamPlan {
-  const { minVersion, pinMode, postQuantum, serverName, warnBefore, weakCertificates } = tls
+  const { minVersion, pinMode, postQuantum, resumption, serverName, warnBefore, weakCertificates } = tls
   const pins = withAccepted(
     tls.pins,
     accepted.filter(({ upstream }) => upstream === name),
@@ -157,7 +159,7 @@ export function compileUpstream(
     postQuantum,
     weakCertificates,
   })
-  return Object.freeze({ name, key, servers, serverName, context, trust, timeouts, warnBefore })
+  return Object.freeze({ name, key, servers, serverName, context, trust, resumption, timeouts, warnBefore })
 }
 
 /** What was accepted adds to the pins of proxy.yaml: it neither begins pinning nor overrules the dates given there. */

@@ -105,6 +105,7 @@ describe('what a file becomes', () => {
           pinMode: 'enforce',
           warnBefore: 30 * 86_400_000,
           postQuantum: 'prefer',
+          resumption: 'on',
           weakCertificates: 'refuse',
         },
         timeouts: { dial: 5000, handshake: 10_000, distrust: 60_000 },

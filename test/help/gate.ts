@@ -31,6 +31,7 @@ export interface PlanOptions extends Partial<Omit<BrokerTls, 'ca'>> {
   readonly ca: string
   readonly pins?: readonly (Pin | string)[]
   readonly pinMode?: 'enforce' | 'report'
+  readonly resumption?: UpstreamPlan['resumption']
   readonly warnBefore?: number
   readonly name?: string
   readonly serverName?: string
@@ -50,6 +51,7 @@ export function upstreamPlan({
   minVersion = 'TLSv1.3',
   postQuantum = 'prefer',
   weakCertificates = 'refuse',
+  resumption = 'on',
   ...tls
 }: PlanOptions): UpstreamPlan {
   const context = brokerContext({ ca: [ca], minVersion, postQuantum, weakCertificates, ...tls })
@@ -67,6 +69,7 @@ export function upstreamPlan({
       postQuantum,
       weakCertificates,
     }),
+    resumption,
     warnBefore,
     timeouts: { dial: 5000, handshake: 10_000, distrust: 60_000, ...timeouts },
   }
