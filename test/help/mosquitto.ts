@@ -141,8 +141,8 @@ function argumentsOf({ port, version = '311', topic, qos = 0, more = [] }: Clien
   ]
 }
 
-/** A port that was free a moment ago; mosquitto takes none by itself that it would name. */
-async function freePort(): Promise<number> {
+/** A port that was free a moment ago, for programs that take none by themselves and name it. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
