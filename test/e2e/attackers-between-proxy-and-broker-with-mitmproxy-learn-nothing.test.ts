@@ -1,18 +1,17 @@
 // mitmproxy takes the place between proxy and broker: with a CA of its own, and with one that is trusted for inspection.
 
 import { expect, test } from 'vitest'
-import { Scene } from '../help/attackers-scene.ts'
+import { hospitalPki, Scene } from '../help/attackers-scene.ts'
 import { Mitmproxy } from '../help/attackers-tools.ts'
 import { Device } from '../help/device.ts'
-import { mosquittoTools } from '../help/mosquitto.ts'
-import { makePki } from '../help/pki.ts'
+import { Mosquitto, mosquittoTools } from '../help/mosquitto.ts'
 import { describeWith } from '../help/tools.ts'
 import { Wire } from '../help/wire.ts'
 
 describeWith([...mosquittoTools, 'mitmdump'], 'mitmproxy in front of mosquitto', () => {
   test('can read what its own clients say: it is an attacker that works', async () => {
-    await using scene = await Scene.set()
-    await using mitmproxy = await Mitmproxy.start(scene.home)
+    await using mosquitto = await Mosquitto.start({ pki: await hospitalPki() })
+    await using mitmproxy = await Mitmproxy.start(mosquitto.port)
     const tls = { ca: await mitmproxy.ca() }
     await using victim = await Device.connectTls(mitmproxy.port, tls)
     await victim.hello({ clientId: 'victim' })
@@ -28,12 +27,11 @@ describeWith([...mosquittoTools, 'mitmdump'], 'mitmproxy in front of mosquitto',
   })
 
   test('with a CA that is trusted learns nothing: the pins decide', async () => {
-    const pki = await makePki('Hospital CA')
-    const broker = await pki.issue()
+    const { ca } = await hospitalPki()
     // Its CA is needed before the proxy starts, and the broker it stands before may come later.
     await using wire = await Wire.lay({ to: 0 })
     await using mitmproxy = await Mitmproxy.start(wire.port)
-    await using scene = await Scene.set({ pki, genuine: broker, ca: pki.ca.cert + (await mitmproxy.ca()) })
+    await using scene = await Scene.set({ ca: ca.cert + (await mitmproxy.ca()) })
     wire.lead(scene.home)
     await scene.endures('mitmproxyTrusted', mitmproxy)
   })

@@ -1,8 +1,8 @@
 // Certificates an attacker may really have: one for another name, one of another CA, and the broker's without its key.
 
-import { test } from 'vitest'
-import { Scene, type Identity } from '../help/attackers-scene.ts'
-import { attackers, type AttackerName } from '../help/attackers.ts'
+import { afterAll, beforeAll, test } from 'vitest'
+import { hospitalPki, Scene } from '../help/attackers-scene.ts'
+import { attackers } from '../help/attackers.ts'
 import { threatOf } from '../help/attackers-tools.ts'
 import { TestBroker } from '../help/broker.ts'
 import { impostorKey } from '../help/impostor.ts'
@@ -10,45 +10,43 @@ import { mosquittoTools } from '../help/mosquitto.ts'
 import { makePki, type Pki } from '../help/pki.ts'
 import { describeWith } from '../help/tools.ts'
 
-interface Forgery {
-  readonly name: AttackerName
-  /** Given what the broker has, what the attacker shows. */
-  readonly shown: (
-    pki: Pki,
-    genuine: Identity,
-    other: Pki,
-  ) => Promise<{ chain: string; key: string; cert: string }>
-  /** Of the broker. */
-  readonly kind?: 'ec' | 'rsa'
-}
+describeWith(mosquittoTools, 'in front of mosquitto, whose upstream trusts two CAs', () => {
+  let scene: Scene
+  let other: Pki
+  beforeAll(async () => {
+    other = await makePki('Other CA')
+    scene = await Scene.set({ ca: (await hospitalPki()).ca.cert + other.ca.cert })
+  })
+  afterAll(async () => await scene[Symbol.asyncDispose]())
 
-const withoutKey = async (_: Pki, { chain, cert }: Identity) => ({ chain, cert, key: impostorKey(cert) })
+  test(`an attacker who ${attackers.otherName.does} learns nothing`, async () => {
+    const { cert, key } = await scene.pki.issue({ names: ['printer.hospital.example'] })
+    await using attacker = await TestBroker.start({ cert, key })
+    await scene.endures('otherName', threatOf(attacker, cert))
+  })
 
-const forgeries: readonly Forgery[] = [
-  { name: 'otherName', shown: async (pki) => await pki.issue({ names: ['printer.hospital.example'] }) },
-  { name: 'otherCa', shown: async (_pki, _genuine, other) => await other.issue() },
-  { name: 'noKey', shown: withoutKey },
-  { name: 'noRsaKey', shown: withoutKey, kind: 'rsa' },
-  {
-    name: 'appended',
-    shown: async (pki, genuine) => {
-      const own = await pki.issue()
-      return { ...own, chain: own.chain + genuine.chain }
-    },
-  },
-]
+  test(`an attacker who ${attackers.otherCa.does} learns nothing`, async () => {
+    const { cert, key } = await other.issue()
+    await using attacker = await TestBroker.start({ cert, key })
+    await scene.endures('otherCa', threatOf(attacker, cert))
+  })
 
-describeWith(mosquittoTools, 'in front of mosquitto', () => {
-  test.each(forgeries.map((forgery) => [attackers[forgery.name].does, forgery] as const))(
-    'an attacker who %s learns nothing',
-    async (_, { name, shown, kind = 'ec' }) => {
-      const [pki, other] = await Promise.all([makePki('Hospital CA'), makePki('Other CA')])
-      const genuine = await pki.issue({ key: kind })
-      await using scene = await Scene.set({ pki, genuine, ca: pki.ca.cert + other.ca.cert })
-      const { chain, cert, key } = await shown(pki, genuine, other)
-      await using attacker = await TestBroker.start({ cert: chain, key })
-      const isSeen = !('unseen' in attackers[name])
-      await scene.endures(name, threatOf(attacker, isSeen ? cert : undefined))
-    },
-  )
+  test(`an attacker who ${attackers.appended.does} learns nothing`, async () => {
+    const { cert, key } = await scene.pki.issue()
+    await using attacker = await TestBroker.start({ cert: cert + scene.genuine.chain, key })
+    await scene.endures('appended', threatOf(attacker, cert))
+  })
+
+  test(`an attacker who ${attackers.noKey.does} learns nothing`, async () => {
+    const { cert, chain } = scene.genuine
+    await using attacker = await TestBroker.start({ cert: chain, key: impostorKey(cert) })
+    await scene.endures('noKey', threatOf(attacker))
+  })
+
+  test(`an attacker who ${attackers.noRsaKey.does} learns nothing`, async () => {
+    const genuine = await (await hospitalPki()).issue({ key: 'rsa' })
+    await using rsaScene = await Scene.set({ genuine })
+    await using attacker = await TestBroker.start({ cert: genuine.chain, key: impostorKey(genuine.cert) })
+    await rsaScene.endures('noRsaKey', threatOf(attacker))
+  })
 })

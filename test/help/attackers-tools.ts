@@ -1,8 +1,9 @@
 // Programs of attackers: mitmproxy and stunnel in the broker's place, and what each of them got to read.
 
 import { readFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import type { Identity, Threat } from './attackers-scene.ts'
-import type { TestBroker } from './broker.ts'
+import { TestBroker, type BrokerOptions } from './broker.ts'
 import { Child } from './child.ts'
 import { Device } from './device.ts'
 import { Folder } from './folder.ts'
@@ -150,6 +151,17 @@ export class Stunnel implements Threat, AsyncDisposable {
   #said(what: RegExp): number {
     return this.#child.stderr.match(what)?.length ?? 0
   }
+}
+
+/** TLS in front of a broker's plaintext port, as many have it, with what mosquitto's own cannot be told. */
+export async function frontOf(plainPort: number, options: BrokerOptions): Promise<TestBroker> {
+  const serve: BrokerOptions['serve'] = ({ socket }) => {
+    const broker = connect(plainPort, '127.0.0.1')
+    broker.on('error', () => socket.destroy())
+    socket.on('close', () => broker.destroy())
+    socket.pipe(broker).pipe(socket)
+  }
+  return await TestBroker.start({ ...options, serve })
 }
 
 /** A test broker as an attacker; `shows` is the leaf it serves. */
