@@ -163,6 +163,9 @@ export const upstreamSchema = z.strictObject({
       handshake: duration({ min: '10ms', max: '5m' })
         .prefault('10s')
         .describe('Time it then has to finish the TLS handshake.'),
+      connack: duration({ min: '100ms', max: '10m' })
+        .prefault('30s')
+        .describe('Time a broker then has to answer a CONNECT before the device is told that none is there.'),
       distrust: duration({ min: '0s', max: '24h' })
         .prefault('60s')
         .describe('Time a server that failed the checks of `tls` is left alone.'),

@@ -30,7 +30,12 @@ export interface UpstreamPlan {
   /** Whether a trusted session may be resumed: then it is its ticket that counts, and no key is proven again. */
   readonly resumption: 'on' | 'off'
   /** Milliseconds. */
-  readonly timeouts: { readonly dial: number; readonly handshake: number; readonly distrust: number }
+  readonly timeouts: {
+    readonly dial: number
+    readonly handshake: number
+    readonly connack: number
+    readonly distrust: number
+  }
   /** Milliseconds before a certificate or pin ends, from which on the log says so. */
   readonly warnBefore: number
 }

@@ -108,7 +108,7 @@ describe('what a file becomes', () => {
           resumption: 'on',
           weakCertificates: 'refuse',
         },
-        timeouts: { dial: 5000, handshake: 10_000, distrust: 60_000 },
+        timeouts: { dial: 5000, handshake: 10_000, connack: 30_000, distrust: 60_000 },
         canary: { interval: 300_000 },
       },
     })

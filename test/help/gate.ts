@@ -71,7 +71,7 @@ export function upstreamPlan({
     }),
     resumption,
     warnBefore,
-    timeouts: { dial: 5000, handshake: 10_000, distrust: 60_000, ...timeouts },
+    timeouts: { dial: 5000, handshake: 10_000, connack: 30_000, distrust: 60_000, ...timeouts },
   }
 }
 
