@@ -6,6 +6,7 @@ import { Child } from './child.ts'
 import { Folder } from './folder.ts'
 import type { Pki } from './pki.ts'
 import { tool } from './tools.ts'
+import { eventually } from './wait.ts'
 
 export const mosquittoTools = ['mosquitto', 'mosquitto_pub', 'mosquitto_sub']
 
@@ -76,6 +77,16 @@ export class Mosquitto implements AsyncDisposable {
 
   get log(): string {
     return this.#child.stderr
+  }
+
+  /** Shows new connections another certificate; those that are open stay. */
+  async renew({ chain, key }: NonNullable<MosquittoOptions['identity']>): Promise<void> {
+    const told = (): number => this.#child.stderr.split('Reloading config.').length
+    const before = told()
+    await this.#folder.write('chain.pem', chain)
+    await this.#folder.write('key.pem', key)
+    this.#child.process.kill('SIGHUP')
+    await eventually('mosquitto take its new certificate', () => told() > before)
   }
 
   async kill(signal: NodeJS.Signals): Promise<void> {

@@ -19,6 +19,7 @@ export interface WardOptions {
   readonly limits?: Readonly<Record<string, unknown>>
   readonly tls?: Readonly<Record<string, unknown>>
   readonly timeouts?: Readonly<Record<string, unknown>>
+  readonly canary?: Readonly<Record<string, unknown>>
   /** Further top-level options. */
   readonly more?: Readonly<Record<string, unknown>>
 }
@@ -41,7 +42,16 @@ const gcHook = new URL('./collect-garbage.ts', import.meta.url).href
  * One listener "ward" on a free port in front of one upstream "hospital". It takes plaintext only unless told
  * otherwise: minting RSA keys for devices that speak TLS is the slowest part of a start.
  */
-export function ward({ brokers, ca = 'ca.pem', listener, limits, tls, timeouts, more }: WardOptions): object {
+export function ward({
+  brokers,
+  ca = 'ca.pem',
+  listener,
+  limits,
+  tls,
+  timeouts,
+  canary,
+  more,
+}: WardOptions): object {
   return {
     listeners: [
       {
@@ -59,6 +69,7 @@ export function ward({ brokers, ca = 'ca.pem', listener, limits, tls, timeouts, 
         // Most tests need no second key; those of pins say otherwise.
         tls: { ca, singlePin: 'accept', ...tls },
         ...(timeouts && { timeouts }),
+        ...(canary && { canary }),
       },
     },
     metrics: { bind: '127.0.0.1:0' },
