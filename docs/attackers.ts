@@ -18,12 +18,12 @@ const introduction = (count: number): string => `# Attackers between proxy and b
 <!-- Generated from test/help/attackers.ts by "npm run docs"; edit that file instead. -->
 
 \`npm test\` puts each of these ${count} attackers between the proxy and a Mosquitto with TLS, while a device publishes at QoS 1
-and tries again, and then takes him away. Of each it demands that:
+and tries again, and then gives the way back to the broker. What has to come of it:
 
-- he gets 0 application bytes, counted where he reads them;
+- the attacker gets 0 application bytes, counted where it reads them;
 - metric, log and evidence say verdict and causes as below, with reasons and what to do next;
 - devices are told, in MQTT 3.1, 3.1.1 and 5.0;
-- everything goes on by itself once he is gone, and no message that was acknowledged is lost.
+- everything goes on by itself once the attacker is gone, and no message that was acknowledged is lost.
 
 Unless a row says otherwise, the upstream has a CA of its own, one pin, and TLS 1.3. Where the verdict is "not reached",
 nothing tells the attacker from a broken broker: the cause is the \`reason\` of
@@ -31,6 +31,6 @@ nothing tells the attacker from a broken broker: the cause is the \`reason\` of
 `
 
 const heading = [
-  '| an attacker who … | verdict | causes | application bytes he got |',
+  '| an attacker that … | verdict | causes | application bytes it got |',
   '| --- | --- | --- | --- |',
 ].join('\n')

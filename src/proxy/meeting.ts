@@ -30,7 +30,7 @@ export interface Failed {
   readonly kind: 'failed'
   readonly reason: string
   readonly hint: string
-  /** Where it says of somebody that he answered and is not to be trusted. */
+  /** Where somebody answered, and gave away that it is not to be trusted. */
   readonly suspicion?: Suspicion
   /** Where it failed. */
   readonly phase: 'resolve' | 'dial' | 'handshake'

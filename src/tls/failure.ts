@@ -35,10 +35,10 @@ export interface Failure {
   readonly suspicion?: Suspicion
 }
 
-/** What somebody who answered, and did not get as far as a verdict, most likely is. */
+/** What a broker most likely is that answered and did not get as far as a verdict. */
 export interface Suspicion {
   readonly verdict: Exclude<VerdictKind, 'trusted'>
-  /** What gave him away. */
+  /** What gave it away. */
   readonly says: string
 }
 

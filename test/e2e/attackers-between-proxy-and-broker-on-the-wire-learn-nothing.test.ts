@@ -17,7 +17,7 @@ describeWith(mosquittoTools, 'on the wire to mosquitto', () => {
   beforeAll(async () => void (scene = await Scene.set()))
   afterAll(async () => await scene[Symbol.asyncDispose]())
 
-  test(`an attacker who ${attackers.plainAnswer.does} learns nothing`, async () => {
+  test(`an attacker that ${attackers.plainAnswer.does} learns nothing`, async () => {
     // A topic alias maximum, as mosquitto has one. Without it TLS would take a bare CONNACK for the head of a record.
     const properties = bytes(0x22, uint16(10))
     await using stripper = await TestBroker.startPlain(connackPacket(5, 0, { properties }))
@@ -25,23 +25,23 @@ describeWith(mosquittoTools, 'on the wire to mosquitto', () => {
     await scene.endures('plainAnswer', threatOn(wire))
   })
 
-  test(`an attacker who ${attackers.plainPort.does} learns nothing`, async () => {
+  test(`an attacker that ${attackers.plainPort.does} learns nothing`, async () => {
     await using wire = await Wire.lay({ to: scene.mosquitto.plainPort })
     await scene.endures('plainPort', threatOn(wire))
   })
 
-  test(`an attacker who ${attackers.oldVersion.does} learns nothing`, async () => {
+  test(`an attacker that ${attackers.oldVersion.does} learns nothing`, async () => {
     await using wire = await Wire.lay({ to: scene.home, rewrite: withoutTls13 })
     await scene.endures('oldVersion', threatOn(wire))
   })
 
-  test(`an attacker who ${attackers.oldServer.does} learns nothing`, async () => {
+  test(`an attacker that ${attackers.oldServer.does} learns nothing`, async () => {
     const { chain: cert, key } = await scene.pki.issue()
     await using old = await TestBroker.start({ cert, key, minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' })
     await scene.endures('oldServer', threatOf(old))
   })
 
-  test('an attacker who resets open connections ends sessions, and every device comes back to lose nothing', async () => {
+  test('an attacker that resets open connections ends sessions, and every device comes back to lose nothing', async () => {
     const { refusals } = scene.publisher
     const failed = await scene.proxy.metric('pulseward_upstream_verify_failures_total')
     for (const version of [4, 5] as const) {
@@ -61,7 +61,7 @@ describeWith(mosquittoTools, 'on the wire to mosquitto', () => {
 })
 
 describeWith(mosquittoTools, 'on the wire, where more or less is asked of the broker', () => {
-  test(`an attacker who ${attackers.oldVersionAllowed.does} learns nothing`, async () => {
+  test(`an attacker that ${attackers.oldVersionAllowed.does} learns nothing`, async () => {
     await using scene = await Scene.set({ tls: { minVersion: 'TLSv1.2' } })
     await using wire = await Wire.lay({ to: scene.home, rewrite: withoutTls13 })
     await scene.endures('oldVersionAllowed', threatOn(wire))
@@ -70,7 +70,7 @@ describeWith(mosquittoTools, 'on the wire, where more or less is asked of the br
   test.each([
     ['oldGroup', 'require'],
     ['oldGroupAllowed', 'prefer'],
-  ] as const)('an attacker who takes out groups learns nothing (%s)', async (name, postQuantum) => {
+  ] as const)('an attacker that takes out groups learns nothing (%s)', async (name, postQuantum) => {
     const genuine = await (await hospitalPki()).issue()
     const { chain: cert, key } = genuine
     // Debian's OpenSSL knows no ML-KEM.

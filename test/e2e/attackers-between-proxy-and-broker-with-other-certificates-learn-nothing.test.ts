@@ -19,31 +19,31 @@ describeWith(mosquittoTools, 'in front of mosquitto, whose upstream trusts two C
   })
   afterAll(async () => await scene[Symbol.asyncDispose]())
 
-  test(`an attacker who ${attackers.otherName.does} learns nothing`, async () => {
+  test(`an attacker that ${attackers.otherName.does} learns nothing`, async () => {
     const { cert, key } = await scene.pki.issue({ names: ['printer.hospital.example'] })
     await using attacker = await TestBroker.start({ cert, key })
     await scene.endures('otherName', threatOf(attacker, cert))
   })
 
-  test(`an attacker who ${attackers.otherCa.does} learns nothing`, async () => {
+  test(`an attacker that ${attackers.otherCa.does} learns nothing`, async () => {
     const { cert, key } = await other.issue()
     await using attacker = await TestBroker.start({ cert, key })
     await scene.endures('otherCa', threatOf(attacker, cert))
   })
 
-  test(`an attacker who ${attackers.appended.does} learns nothing`, async () => {
+  test(`an attacker that ${attackers.appended.does} learns nothing`, async () => {
     const { cert, key } = await scene.pki.issue()
     await using attacker = await TestBroker.start({ cert: cert + scene.genuine.chain, key })
     await scene.endures('appended', threatOf(attacker, cert))
   })
 
-  test(`an attacker who ${attackers.noKey.does} learns nothing`, async () => {
+  test(`an attacker that ${attackers.noKey.does} learns nothing`, async () => {
     const { cert, chain } = scene.genuine
     await using attacker = await TestBroker.start({ cert: chain, key: impostorKey(cert) })
     await scene.endures('noKey', threatOf(attacker))
   })
 
-  test(`an attacker who ${attackers.noRsaKey.does} learns nothing`, async () => {
+  test(`an attacker that ${attackers.noRsaKey.does} learns nothing`, async () => {
     const genuine = await (await hospitalPki()).issue({ key: 'rsa' })
     await using rsaScene = await Scene.set({ genuine })
     await using attacker = await TestBroker.start({ cert: genuine.chain, key: impostorKey(genuine.cert) })

@@ -13,7 +13,7 @@ import { describeWith } from '../help/tools.ts'
 const sessionIdContext = 'broker'
 
 describeWith(mosquittoTools, 'with tickets, in front of mosquitto', () => {
-  test(`an attacker who ${attackers.otherTicketKeys.does} learns nothing`, async () => {
+  test(`an attacker that ${attackers.otherTicketKeys.does} learns nothing`, async () => {
     await using scene = await resuming(randomBytes(48))
     expect(await resumed(scene)).toBeGreaterThan(0)
     const { cert, key } = await scene.pki.issue({ names: ['printer.hospital.example'] })
@@ -26,7 +26,7 @@ describeWith(mosquittoTools, 'with tickets, in front of mosquitto', () => {
     ['sharedTicketKeys', true, { spare: true }],
     ['sameTicketKeys', false, { tls: { resumption: 'off' } }],
   ] as const)(
-    'an attacker who has the right ticket keys learns nothing (%s)',
+    'an attacker that has the right ticket keys learns nothing (%s)',
     async (name, resumes, options) => {
       const ticketKeys = randomBytes(48)
       await using scene = await resuming(ticketKeys, options)

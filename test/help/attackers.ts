@@ -2,7 +2,7 @@
 
 /** What one attacker does, and what has to come of it. */
 export interface Attacker {
-  /** Ends the sentence "An attacker who …". */
+  /** Ends the sentence "An attacker that …". */
   readonly does: string
   /** Of `pulseward_upstream_verify_failures_total`; `unreachable` where nothing says more than that TLS broke. */
   readonly verdict: 'likely-mitm' | 'downgraded' | 'unreachable'
@@ -21,7 +21,7 @@ const newKey = { verdict: 'likely-mitm', causes: ['pin-mismatch'] } as const
 
 export const attackers = {
   mitmproxy: {
-    does: 'runs mitmproxy (reverse proxy of TLS) with the CA it made for itself',
+    does: 'runs mitmproxy (reverse proxy of TLS) with a CA of its own',
     ...foreign,
     says: /no path of signatures leads .* issued by "CN=mitmproxy, O=mitmproxy"/,
   },
@@ -31,7 +31,7 @@ export const attackers = {
     says: /none of the 1 pinned keys is in its verified chain/,
   },
   stunnel: {
-    does: "runs stunnel with a forged chain: every name the broker's, every key his own",
+    does: "runs stunnel with a forged chain: every name the broker's, every key its own",
     ...foreign,
     says: /no path of signatures leads .* issued by "O=Pulseward, CN=Hospital CA"/,
   },
@@ -96,7 +96,7 @@ export const attackers = {
     unseen: true,
   },
   oldServer: {
-    does: 'answers in TLS 1.2 himself',
+    does: 'answers in TLS 1.2 by itself',
     verdict: 'downgraded',
     causes: ['downgraded'],
     says: /it answered in an older TLS than is allowed/,

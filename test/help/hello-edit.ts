@@ -1,4 +1,4 @@
-// What somebody on the path can do to a ClientHello: take out what he does not want the broker to see (RFC 8446, 4.1.2).
+// What somebody on the path can do to a ClientHello: take out what the broker is not to see (RFC 8446, 4.1.2).
 
 import { bytes, field, uint16 } from './packets.ts'
 
