@@ -3,6 +3,7 @@
 import type { UpstreamPlan } from '../config/snapshot.ts'
 import type { Fields, Level } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
+import { servedPinsOf } from '../tls/identify.ts'
 import type { Verdict } from '../tls/verdict.ts'
 import type { Failed, Judged, Outcome } from './meeting.ts'
 import type { PinWatch } from './pin-watch.ts'
@@ -67,21 +68,15 @@ export class Account {
   }
 }
 
-const distrusted = 'broker not trusted; nothing was sent to it'
-
 /** What the log says of an outcome. */
 export function lineOf(outcome: Outcome): Line {
   if (outcome.kind === 'judged') return lineOfVerdict(outcome.verdict)
   if (outcome.kind === 'failed') {
-    const { reason, hint, suspicion } = outcome
+    const { reason, hint, suspicion, course } = outcome
     if (suspicion !== undefined) {
       const { verdict, says } = suspicion
-      return {
-        level: 'error',
-        kind: reason,
-        fields: { verdict, causes: [reason], reasons: [says], hint },
-        message: distrusted,
-      }
+      const servedPins = servedPinsOf(course?.shown ?? [])
+      return lineOfVerdict({ verdict, causes: [reason], reasons: [says], hint, servedPins })
     }
     const message = 'broker not reached; nothing was sent to it'
     return { level: 'warn', kind: reason, fields: { reason, hint }, message }
@@ -92,7 +87,12 @@ export function lineOf(outcome: Outcome): Line {
   return { level: 'error', kind: 'unjudged', fields: { stack }, message }
 }
 
-export function lineOfVerdict(judged: Verdict): Line {
+/** A verdict, or what a handshake that failed amounts to. */
+type Told = Pick<Verdict, 'verdict' | 'reasons' | 'hint' | 'servedPins'> & {
+  readonly causes: readonly string[]
+}
+
+export function lineOfVerdict(judged: Told): Line {
   const { verdict, causes, reasons, hint, servedPins } = judged
   if (verdict === 'trusted') {
     return { level: 'info', kind: 'trusted', fields: { verdict }, message: 'broker trusted' }
@@ -104,5 +104,6 @@ export function lineOfVerdict(judged: Verdict): Line {
     notAfter: Number.isFinite(notAfter) ? new Date(notAfter).toISOString() : 'unreadable',
   }))
   const fields = { verdict, causes, reasons, hint, served }
-  return { level: 'error', kind: causes[0] ?? 'unjudged', fields, message: distrusted }
+  const message = 'broker not trusted; nothing was sent to it'
+  return { level: 'error', kind: causes[0] ?? 'unjudged', fields, message }
 }

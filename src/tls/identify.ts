@@ -33,7 +33,7 @@ export function examine(
   at: number,
   { anchors, pins, weakCertificates = 'refuse' }: Demands,
 ): Examination {
-  const servedPins = served.flatMap(describePin)
+  const servedPins = servedPinsOf(served)
   const judged = [...verifiedPaths(served, anchors).take(MAX_PATHS)].map((found) => ({
     path: found,
     faults: [...judgeKeys(found, weakCertificates), ...judgeLimits(found, name, weakCertificates)],
@@ -54,6 +54,11 @@ export function examine(
     ...(faults ?? judgeKeys(served.slice(0, 1), weakCertificates)),
   ]
   return { identity: { path, servedPins }, objections }
+}
+
+/** What of the certificates served can be pinned. */
+export function servedPinsOf(served: readonly X509Certificate[]): readonly ServedPin[] {
+  return served.flatMap(describePin)
 }
 
 export function isExpired(certificate: X509Certificate, at: number): boolean {

@@ -40,13 +40,13 @@ describeWith(mosquittoTools, 'in front of mosquitto, whose upstream trusts two C
   test(`an attacker that ${attackers.noKey.does} learns nothing`, async () => {
     const { cert, chain } = scene.genuine
     await using attacker = await TestBroker.start({ cert: chain, key: impostorKey(cert) })
-    await scene.endures('noKey', threatOf(attacker))
+    await scene.endures('noKey', threatOf(attacker, cert))
   })
 
   test(`an attacker that ${attackers.noRsaKey.does} learns nothing`, async () => {
     const genuine = await (await hospitalPki()).issue({ key: 'rsa' })
     await using rsaScene = await Scene.set({ genuine })
     await using attacker = await TestBroker.start({ cert: genuine.chain, key: impostorKey(genuine.cert) })
-    await rsaScene.endures('noRsaKey', threatOf(attacker))
+    await rsaScene.endures('noRsaKey', threatOf(attacker, genuine.cert))
   })
 })

@@ -24,7 +24,7 @@ export interface Threat {
   readonly met: () => number
   /** Application bytes that could be read, once all it met is over. */
   readonly bytes: () => number | Promise<number>
-  /** PEM of the certificate it shows, where the handshake ends. */
+  /** PEM of the certificate it shows, where it gets as far as that. */
   readonly shows?: string
 }
 

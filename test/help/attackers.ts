@@ -12,7 +12,7 @@ export interface Attacker {
   readonly also?: readonly string[]
   /** Part of a reason in the log; where nobody was reached, of the hint. */
   readonly says: RegExp
-  /** No handshake ends, so nobody sees a certificate. */
+  /** No handshake ends, so there are no facts of it. */
   readonly unseen?: true
 }
 
