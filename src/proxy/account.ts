@@ -3,6 +3,7 @@
 import type { UpstreamPlan } from '../config/snapshot.ts'
 import type { Fields, Level } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
+import { PAIR_FAULTS, type PairFault } from '../pair/exchange.ts'
 import { servedPinsOf } from '../tls/identify.ts'
 import type { Verdict } from '../tls/verdict.ts'
 import type { Failed, Judged, Outcome } from './meeting.ts'
@@ -42,10 +43,15 @@ export class Account {
     }
   }
 
-  #judged(server: string, { facts, verdict, seconds, course }: Judged): void {
+  #judged(server: string, { facts, verdict, seconds, course, pairedWith }: Judged): void {
     const { metrics, witness, pins } = this.#deps
     const { protocol: version, group, resumed } = facts
-    metrics.handshaken({ leg: 'broker', version, group, result: resumed ? 'resumed' : 'full', seconds })
+    if (version !== 'none') {
+      metrics.handshaken({ leg: 'broker', version, group, result: resumed ? 'resumed' : 'full', seconds })
+    }
+    const fault = verdict.causes.find(isPairFault)
+    if (fault !== undefined) metrics.paired('broker', fault)
+    else if (pairedWith !== undefined) metrics.paired('broker', 'proven')
     if (verdict.verdict === 'trusted') {
       pins.trusted(server, verdict, facts)
       return
@@ -63,9 +69,15 @@ export class Account {
     }
     if (suspicion !== undefined) {
       metrics.distrusted(this.#upstream, server, suspicion.verdict, reason)
+      if (isPairFault(reason)) metrics.paired('broker', reason)
       if (course !== undefined) witness.suspected(server, course, { reason, hint, ...suspicion })
     } else metrics.unreached(this.#upstream, server, reason)
+    if (phase === 'proof') metrics.paired('broker', 'pair-closed')
   }
+}
+
+function isPairFault(cause: string): cause is PairFault {
+  return (PAIR_FAULTS as readonly string[]).includes(cause)
 }
 
 /** What the log says of an outcome. */

@@ -1,6 +1,7 @@
 // Notes how a handshake with a broker went, and hands what was seen of one that was not trusted to who keeps evidence.
 
-import type { TLSSocket } from 'node:tls'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import type { UpstreamPlan } from '../config/snapshot.ts'
 import { messageOf } from '../errors.ts'
 import { hostPort, peerAddress } from '../net/address.ts'
@@ -26,9 +27,9 @@ export class Course {
   shown: Sighting['served'] = []
   #verdictGiven: number | undefined
   #socketDestroyed: number | undefined
-  readonly #socket: TLSSocket
+  readonly #socket: Socket
 
-  constructor(socket: TLSSocket) {
+  constructor(socket: Socket) {
     this.#socket = socket
     this.writes = countWrites(socket)
   }
@@ -36,7 +37,7 @@ export class Course {
   /** The handshake breaks off: what it has shown so far is evidence, and gone with the socket. */
   breakOff(): void {
     try {
-      this.shown = servedCertificates(this.#socket)
+      if (this.#socket instanceof TLSSocket) this.shown = servedCertificates(this.#socket)
     } catch {
       // Less evidence must not become another end of the handshake.
     }
@@ -118,6 +119,7 @@ export class Witness {
       configuredPins: this.#plan.trust.pins.map(({ pin }) => pin),
       sessionsHeldBack: waiting(),
       applicationBytesSent: course.writes.count(),
+      proofBytesSent: course.writes.proofs(),
       passage: course.passage,
     })
   }

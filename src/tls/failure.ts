@@ -17,6 +17,9 @@ export const FAILURES = [
   'not-tls',
   'copied-certificate',
   'tampered',
+  'no-protocol',
+  'pair-missing',
+  'pair-closed',
   'oversized',
   'client-certificate',
   'tls-alert',
@@ -45,6 +48,8 @@ export interface Suspicion {
 /** What was asked of the broker, where a failure may be its answer to that. */
 export interface FailureContext {
   readonly postQuantum?: 'prefer' | 'require' | 'off'
+  /** Whether it was to prove itself as the far end of a pair. */
+  readonly paired?: boolean
 }
 
 /**
@@ -79,10 +84,11 @@ function textOf(thing: unknown, key: string): string | undefined {
 }
 
 /** `name` is OpenSSL's reason; an alert is `TLSV1_ALERT_…`, `SSL/TLS_ALERT_…` or plain `TLSV1_…`. */
-function classifyTls(name: string, { postQuantum }: FailureContext): FailureReason {
+function classifyTls(name: string, { postQuantum, paired = false }: FailureContext): FailureReason {
   const alert = /^(?:TLSV1|TLSV13|SSLV3|SSL\/TLS)_(?:ALERT_)?(.*)$/.exec(name)?.[1]
   if (alert === undefined) return TLS_ERRORS.get(name) ?? 'tls-error'
   if (alert === 'HANDSHAKE_FAILURE' && postQuantum === 'require') return 'group-refused'
+  if (alert === 'NO_APPLICATION_PROTOCOL' && paired) return 'pair-missing'
   return ALERTS.get(alert) ?? 'tls-alert'
 }
 
@@ -111,6 +117,7 @@ const CODES = new Map<string, FailureReason>([
   ['ENOMEM', 'emfile'],
   ['ABORT_ERR', 'cancelled'],
   ['ECANCELED', 'cancelled'],
+  ['PAIR_CLOSED', 'pair-closed'],
 ])
 
 const ALERTS = new Map<string, FailureReason>([
@@ -120,6 +127,7 @@ const ALERTS = new Map<string, FailureReason>([
   // It could not verify our Finished or the binder of a ticket, or read what we sent: it heard something else.
   ['DECRYPT_ERROR', 'tampered'],
   ['BAD_RECORD_MAC', 'tampered'],
+  ['NO_APPLICATION_PROTOCOL', 'no-protocol'],
   // The broker judged a certificate, and the only one it can have judged is ours.
   ['NO_CERTIFICATE', 'client-certificate'],
   ['CERTIFICATE_REQUIRED', 'client-certificate'],
@@ -168,6 +176,7 @@ const SUSPICIONS: ReadonlyMap<FailureReason, Suspicion> = new Map([
     { verdict: 'downgraded', says: 'it takes none of the key exchange groups it was offered' },
   ],
   ['not-tls', { verdict: 'downgraded', says: 'it answered a TLS handshake with something that is not TLS' }],
+  ['pair-missing', { verdict: 'downgraded', says: 'it refuses to prove that it is the far end of the pair' }],
   [
     'copied-certificate',
     { verdict: 'likely-mitm', says: 'it showed a certificate and could not sign with the key of it' },
@@ -197,6 +206,12 @@ const HINTS: Readonly<Record<FailureReason, string>> = {
   'copied-certificate': COPIED,
   tampered:
     'the two ends do not agree on what was said: look for what changes bytes between here and the broker, such as a firewall that inspects TLS',
+  'no-protocol':
+    'what answers wants an application protocol (ALPN) that was not offered: if a far end of paired mode answers there, give this upstream the option pair',
+  'pair-missing':
+    'what answers refuses to prove itself: give the listener of the far end the option pair; if it has it, somebody else is answering in its place',
+  'pair-closed':
+    'the other end took our proof and hung up: it may be stopping, or not know our key; its log says which, and names somebody in between if it saw one',
   oversized:
     'the broker sent a chain, or another message of the handshake, larger than any needs to be (100 KiB): have it serve its own certificate and the intermediates only; if it does, something else is answering',
   'client-certificate':

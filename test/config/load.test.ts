@@ -108,6 +108,7 @@ describe('what a file becomes', () => {
           resumption: 'on',
           weakCertificates: 'refuse',
         },
+        plaintext: 'loopback',
         timeouts: { dial: 5000, handshake: 10_000, connack: 30_000, distrust: 60_000 },
         canary: { interval: 300_000 },
       },

@@ -20,6 +20,8 @@ export interface WardOptions {
   readonly tls?: Readonly<Record<string, unknown>>
   readonly timeouts?: Readonly<Record<string, unknown>>
   readonly canary?: Readonly<Record<string, unknown>>
+  /** Of the upstream. */
+  readonly pair?: Readonly<Record<string, unknown>>
   /** Further top-level options. */
   readonly more?: Readonly<Record<string, unknown>>
 }
@@ -50,6 +52,7 @@ export function ward({
   tls,
   timeouts,
   canary,
+  pair,
   more,
 }: WardOptions): object {
   return {
@@ -70,6 +73,7 @@ export function ward({
         tls: { ca, singlePin: 'accept', ...tls },
         ...(timeouts && { timeouts }),
         ...(canary && { canary }),
+        ...(pair && { pair }),
       },
     },
     metrics: { bind: '127.0.0.1:0' },
