@@ -17,8 +17,8 @@ export interface DialOptions {
   readonly session: Buffer | undefined
   /** Milliseconds. */
   readonly timeouts: { readonly dial: number; readonly handshake: number }
-  /** Gets every session ticket the broker sends, for as long as the socket lives. */
-  readonly onTicket: (session: Buffer) => void
+  /** Gets every session ticket the broker sends, for as long as the socket lives; without it none is taken. */
+  readonly onTicket: ((session: Buffer) => void) | undefined
   /** Gives up while the handshake is not done. */
   readonly signal: AbortSignal
 }
@@ -53,12 +53,17 @@ export function dial({
   ...limits
 }: DialOptions): Promise<Dialled> {
   const options = { ...brokerOptions(context, name, protocols), host, port, allowHalfOpen: true }
-  const socket = connect(session === undefined ? options : { ...options, session })
+  const socket = connect(options) as Resumable
   // Node converts the whole chain for a name check that ours replaces: a seventh of all a handshake costs us.
   socket.getPeerCertificate = noCertificate
-  socket.on('session', onTicket)
+  if (onTicket !== undefined) socket.on('session', onTicket)
+  // Given to `connect`, it would be read twice. By now it is clear which address answered; then the handshake begins.
+  if (session !== undefined) socket.prependOnceListener('connect', () => socket.setSession(session))
   return within(socket, 'secureConnect', limits)
 }
+
+/** Node has it and uses it itself; its declarations leave it out. */
+type Resumable = TLSSocket & { setSession(session: Buffer): void }
 
 /** A connection without TLS: there is nothing in it that could be judged. */
 export function dialPlain({

@@ -65,11 +65,11 @@ export interface Target {
 export interface Return {
   /** A session to resume, and the verdict on the handshake it comes from. */
   readonly ticket: { readonly session: Buffer; readonly verdict: Verdict } | undefined
-  /** Gets every session ticket the broker sends, for as long as the socket lives. */
-  readonly onTicket: (session: Buffer) => void
+  /** Gets every session ticket the broker sends, for as long as the socket lives; without it none is taken. */
+  readonly onTicket: ((session: Buffer) => void) | undefined
 }
 
-const stranger: Return = { ticket: undefined, onTicket: () => {} }
+const stranger: Return = { ticket: undefined, onTicket: undefined }
 
 /** Never rejects; `failed` with the reason `cancelled` once `signal` is aborted. */
 export async function meet(

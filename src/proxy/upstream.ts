@@ -13,6 +13,7 @@ import { meet, type Defect, type Failed } from './meeting.ts'
 import { downTime, Patrol } from './patrol.ts'
 import { PinWatch } from './pin-watch.ts'
 import { accusation, type Server, type ServerState } from './server.ts'
+import { Tickets, type Ticket } from './tickets.ts'
 import { Witness, type Evidence } from './witness.ts'
 
 /** A connection to a server that was trusted; nothing of any device has been written to it yet. */
@@ -38,8 +39,6 @@ interface UpstreamDeps {
 
 /** Brokers hang up for many reasons; a handshake for each of them would only fill their logs. */
 const doubtTime = 5000
-/** Sessions are resumed for this long after the full handshake they began with; then the chain is shown again. */
-const ticketTime = 3_600_000
 
 export class Upstream {
   readonly plan: UpstreamPlan
@@ -79,7 +78,7 @@ export class Upstream {
       addresses: [],
       distrustedUntil: -Infinity,
       downUntil: -Infinity,
-      ticket: undefined,
+      tickets: new Tickets(),
     }))
   }
 
@@ -169,31 +168,26 @@ export class Upstream {
 
   /** A trusted connection, or in a few words why there is none. */
   async #attempt(server: Server, signal: AbortSignal): Promise<Connected | string> {
-    const ticket = this.#ticketOf(server)
-    let given: Ticket | undefined
+    const { tickets } = server
+    const ticket = tickets.offer(this.#clock())
+    let given: Omit<Ticket, 'session'> | undefined
     let early: Buffer | undefined
-    const onTicket = (session: Buffer): void => {
+    const take = (session: Buffer): void => {
       if (given === undefined) early = session
-      else server.ticket = { ...given, session }
+      else tickets.keep({ ...given, session })
     }
+    const onTicket = this.plan.resumption === 'on' && tickets.wants(ticket) ? take : undefined
     const outcome = await meet(this.plan, server, signal, { ticket, onTicket })
     this.#account.enter(server.server, outcome)
     if (outcome.kind !== 'judged') return this.#notJudged(server, outcome)
     this.#patrol.met(server, outcome)
     const { facts, verdict, socket, course, pairedWith } = outcome
     if (verdict.verdict !== 'trusted') return this.#distrust(server, verdict)
-    // However often it is renewed, a session ends an hour after the handshake that showed the certificates.
-    const until = (facts.resumed ? ticket?.until : undefined) ?? this.#clock() + ticketTime
-    given = { verdict, until }
-    if (early !== undefined) server.ticket = { ...given, session: early }
+    given = { verdict, until: tickets.tried(ticket, facts.resumed, this.#clock()) }
+    if (early !== undefined) tickets.keep({ ...given, session: early })
     server.downUntil = 0
     course.writes.release()
     return { socket, server: server.server, facts, pairedWith }
-  }
-
-  #ticketOf({ ticket }: Server): Server['ticket'] {
-    if (this.plan.resumption === 'off' || ticket === undefined) return undefined
-    return ticket.until < this.#clock() ? undefined : ticket
   }
 
   /** No handshake, or none that could be judged; a defect of ours fails closed, and takes nobody else along. */
@@ -206,7 +200,7 @@ export class Upstream {
     server.verdict = verdict
     server.reasons = reasons
     // A ticket the broker no longer knows must not fail the next attempt too.
-    server.ticket = undefined
+    server.tickets.drop()
     if (leaveAlone) server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
     else server.downUntil = this.#clock() + downTime
     this.#tell(server, lineOf(outcome))
@@ -215,7 +209,7 @@ export class Upstream {
 
   #distrust(server: Server, verdict: Verdict): string {
     server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
-    server.ticket = undefined
+    server.tickets.drop()
     this.#tell(server, lineOfVerdict(verdict))
     return `${verdict.verdict} (${verdict.causes.join(', ')})`
   }
@@ -230,5 +224,3 @@ export class Upstream {
     this.#pins.remind(now)
   }
 }
-
-type Ticket = Omit<NonNullable<Server['ticket']>, 'session'>

@@ -128,6 +128,11 @@ export class Proxy implements AsyncDisposable {
     return new Proxy(folder, new Child(command, args, { env: { PATH: process.env['PATH'], ...env } }))
   }
 
+  /** `host:port` of the admin server. */
+  get admin(): string {
+    return new URL(this.#admin).host
+  }
+
   /** The port of the listener "ward". */
   get port(): number {
     return this.portOf('ward')
