@@ -7,7 +7,11 @@ import type { Lookup } from '../net/resolve.ts'
 import { printable } from '../printable.ts'
 import type { Outcome } from '../proxy/meeting.ts'
 import { round } from '../proxy/round.ts'
-import { readAccepted } from '../tls/accepted.ts'
+import { leastLink, type Least } from '../tls/drift.ts'
+import { offeredGroups } from '../tls/groups.ts'
+import { readKnown } from '../tls/known.ts'
+import { adaptTo } from '../tls/profile.ts'
+import { readProfiles } from '../tls/profile-book.ts'
 import { momentText, nameLine } from '../tls/words.ts'
 
 interface LiveCertificate {
@@ -56,9 +60,11 @@ interface Found {
  * @throws {PulsewardError} where a file named in proxy.yaml is not what it should be.
  */
 export async function checkLive({ config }: Loaded, lookup: Lookup): Promise<LiveReport> {
-  const accepted = await readAccepted(config.state)
+  const known = await readKnown(config.state)
+  // The proxy tells of a damaged file; here it only means that nothing is known.
+  const profiles = await readProfiles(config.state).catch(() => undefined)
   const plans = Object.entries(config.upstreams).map(([name, upstream]) =>
-    compileUpstream(name, upstream, { accepted: accepted.pins, state: config.state }),
+    compileUpstream(name, upstream, { known, state: config.state }),
   )
   const { signal } = new AbortController()
   const found = await Promise.all(
@@ -71,7 +77,14 @@ export async function checkLive({ config }: Loaded, lookup: Lookup): Promise<Liv
         address: string,
         outcome: Outcome,
       ): void => void byServer.get(server)?.addresses.set(address, describe(address, outcome))
-      await round(plan, plan.servers, {
+      const least = (server: string): Least | undefined => {
+        const { mode, settle } = plan.profile
+        const profile = mode === 'enforce' ? profiles?.get(plan.name)?.get(server) : undefined
+        if (profile === undefined) return undefined
+        adaptTo(profile, offeredGroups(plan.trust.postQuantum))
+        return leastLink(profile, settle)
+      }
+      await round({ ...plan, least }, plan.servers, {
         lookup,
         signal,
         onAddresses: (server, _addresses, omitted) => {

@@ -12,7 +12,7 @@ import { parseDuration } from '../config/units.ts'
 import { messageOf, PulsewardError } from '../errors.ts'
 import { hostPort } from '../net/address.ts'
 import { PAIR_PROTOCOL } from '../pair/frame.ts'
-import { readAccepted } from '../tls/accepted.ts'
+import { readKnown } from '../tls/known.ts'
 import { brokerContext, brokerOptions } from '../tls/contexts.ts'
 import type { BrokerContext } from '../tls/contexts.ts'
 import { explainFailure } from '../tls/failure.ts'
@@ -124,9 +124,9 @@ async function configured({ server, config, upstream }: Arguments, io: Io) {
       hint: `name one with --upstream: it has ${Object.keys(upstreams).join(', ') || 'none'}`,
     })
   }
-  const { pins, warnings } = await readAccepted(state)
-  for (const warning of warnings) io.stderr(`pulseward: warning: ${warning}\n`)
-  const plan = compileUpstream(...found, { accepted: pins, state })
+  const { warnings, ...known } = await readKnown(state)
+  for (const { warning } of warnings) io.stderr(`pulseward: warning: ${warning}\n`)
+  const plan = compileUpstream(...found, { known, state })
   return { plan, file, tls: found[1].tls }
 }
 

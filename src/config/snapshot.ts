@@ -8,14 +8,13 @@ import { PacketType } from '../mqtt/packet.ts'
 import { nameOf, type PairKeys } from '../pair/keys.ts'
 import type { Policy } from '../policy/decide.ts'
 import type { Authority } from '../tls/authority.ts'
-import type { AcceptedPin } from '../tls/accepted.ts'
+import { nothingKnown, type Known } from '../tls/known.ts'
 import { brokerContext, deviceContext, type BrokerContext } from '../tls/contexts.ts'
-import { samePin } from '../tls/pins.ts'
-import type { Pin } from '../tls/pinset.ts'
 import { trustSettings, type TrustSettings } from '../tls/trust.ts'
 import { readBounded } from './files.ts'
 import type { Loaded } from './load.ts'
 import { pairKeysOf } from './pairing.ts'
+import { pinsInForce } from './pins-in-force.ts'
 import { inspectionOf, type Inspection } from './rulebooks.ts'
 import type { Config, ListenerConfig, UpstreamConfig } from './schema.ts'
 
@@ -44,6 +43,10 @@ export interface UpstreamPlan {
   }
   /** Milliseconds before a certificate or pin ends, from which on the log says so. */
   readonly warnBefore: number
+  /** Whether servers are held to what they showed before, and how many milliseconds they are watched for that. */
+  readonly profile: { readonly mode: 'enforce' | 'report' | 'off'; readonly settle: number }
+  /** Servers, `host:port`, whose first key is still to be seen, and is then to be trusted. */
+  readonly strangers: ReadonlySet<string>
 }
 
 /** One listener, compiled. */
@@ -85,7 +88,7 @@ export async function compile(
   { config, sha256, files }: Loaded,
   version: number,
   authority: () => Promise<Authority>,
-  accepted: readonly AcceptedPin[] = [],
+  known: Known = nothingKnown,
 ): Promise<Snapshot> {
   const listeners: ListenerSettings[] = []
   let renewAt = Infinity
@@ -117,7 +120,7 @@ export async function compile(
     listeners: Object.freeze(listeners),
     upstreams: Object.freeze(
       Object.entries(config.upstreams).map(([name, upstream]) =>
-        compileUpstream(name, upstream, { accepted, state: config.state }),
+        compileUpstream(name, upstream, { known, state: config.state }),
       ),
     ),
     policy: policyOf(config),
@@ -156,13 +159,12 @@ async function identity(
 export function compileUpstream(
   name: string,
   { servers, tls, timeouts, pair: paired }: UpstreamConfig,
-  { accepted, state }: { readonly accepted: readonly AcceptedPin[]; readonly state: string },
+  { known, state }: { readonly known: Known; readonly state: string },
 ): UpstreamPlan {
   const { minVersion, pinMode, postQuantum, resumption, serverName, warnBefore, weakCertificates } = tls
-  const pins = withAccepted(
-    tls.pins,
-    accepted.filter(({ upstream }) => upstream === name),
-  )
+  const profile = { mode: tls.profile, settle: tls.profileAfter }
+  const { pins, strangers } = pinsInForce(name, { servers, tls }, known)
+  const forgotten = known.forgotten.filter(({ upstream }) => upstream === name)
   const ca = tls.ca === 'system' ? tls.ca : tls.ca.map(read)
   const own = tls.clientCertificate && {
     cert: read(tls.clientCertificate.cert),
@@ -178,7 +180,9 @@ export function compileUpstream(
   const pair = paired && pairKeysOf(paired, state, read)
   const pairIds = [...(pair?.own ?? []), ...(pair?.accepted ?? [])].map(({ id }) => nameOf(id))
   const key = createHash('sha256')
-    .update(JSON.stringify([servers, { ...tls, pins }, timeouts, ca, own, pairIds]))
+    .update(
+      JSON.stringify([servers, { ...tls, pins }, timeouts, ca, own, pairIds, forgotten, [...strangers]]),
+    )
     .digest('hex')
   const trust = trustSettings({
     anchors: context.anchors,
@@ -187,6 +191,7 @@ export function compileUpstream(
     minVersion,
     postQuantum,
     weakCertificates,
+    firstUse: tls.firstUse === 'accept' ? { selfSigned: tls.ca === 'system' } : undefined,
   })
   const plaintext = servers.every((server) => server.plaintext)
   return Object.freeze({
@@ -201,17 +206,9 @@ export function compileUpstream(
     resumption,
     timeouts,
     warnBefore,
+    profile,
+    strangers,
   })
-}
-
-/** What was accepted adds to the pins of proxy.yaml: it neither begins pinning nor overrules the dates given there. */
-function withAccepted(pins: readonly Pin[], accepted: readonly AcceptedPin[]): readonly Pin[] {
-  if (pins.length === 0) return pins
-  const added = accepted.filter(({ pin }) => !pins.some((known) => samePin(known.pin, pin)))
-  return [
-    ...pins,
-    ...added.map(({ pin, at, by }): Pin => ({ pin, comment: `accepted ${at} by ${by}`, accepted: true })),
-  ]
 }
 
 function policyOf({ policy, detectors }: Config): Omit<Policy, 'rules'> {

@@ -201,6 +201,12 @@ export const metricTable = {
   pulseward_upstream_pins: metric('gauge', 'Brokers', 'Pins that count, those accepted included.', {
     upstream,
   }),
+  pulseward_upstream_first_use_pins: metric(
+    'gauge',
+    'Brokers',
+    'Pins that count because a server showed their key first; nothing proves whose they are.',
+    { upstream },
+  ),
   pulseward_upstream_pin_not_after_timestamp_seconds: metric(
     'gauge',
     'Brokers',

@@ -81,6 +81,7 @@ function within<Kind extends Socket>(
 ): Promise<Dialled<Kind>> {
   const { promise, resolve, reject } = Promise.withResolvers<Dialled<Kind>>()
   const course = new Course(socket)
+  const began = performance.now()
   socket.setNoDelay(true)
   let connectedAt = 0
   const settle = (): void => {
@@ -101,6 +102,7 @@ function within<Kind extends Socket>(
   socket.once('connect', () => {
     connectedAt = performance.now()
     course.connected = Date.now()
+    course.connectTime = connectedAt - began
     clearTimeout(timer)
     timer = setTimeout(late, timeouts.handshake)
   })

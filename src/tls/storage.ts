@@ -6,11 +6,12 @@ import { basename, dirname, join } from 'node:path'
 /** No PEM file of ours comes near this. */
 const LONGEST_FILE = 64 * 1024
 
-/** The text of a file, at most 64 KiB of it; undefined where there is none. */
-export async function readText(path: string): Promise<string | undefined> {
+/** The text of a file, at most 64 KiB of it unless more is asked for; undefined where there is none. */
+export async function readText(path: string, longest: number = LONGEST_FILE): Promise<string | undefined> {
   try {
     await using file = await open(path, 'r')
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(LONGEST_FILE), 0, LONGEST_FILE, 0)
+    const size = Math.min((await file.stat()).size, longest)
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(size), 0, size, 0)
     return buffer.toString('utf8', 0, bytesRead)
   } catch (error) {
     if (hasCode(error, 'ENOENT', 'ENOTDIR')) return undefined

@@ -28,6 +28,7 @@ export const CAUSES = [
   'weak-key',
   'weak-signature',
   'downgraded',
+  'weaker-than-learned',
   'group-refused',
   'pair-missing',
   'expired',

@@ -17,6 +17,7 @@ import type { Connection, Hub, ListenerPlan } from '../../src/proxy/hub.ts'
 import { Sweep } from '../../src/proxy/sweep.ts'
 import { Upstream } from '../../src/proxy/upstream.ts'
 import { brokerContext, type BrokerTls } from '../../src/tls/contexts.ts'
+import type { FirstUse } from '../../src/tls/first-use.ts'
 import type { Pin } from '../../src/tls/pinset.ts'
 import { trustSettings } from '../../src/tls/trust.ts'
 import { Exposition } from './exposition.ts'
@@ -33,6 +34,9 @@ export interface PlanOptions extends Partial<Omit<BrokerTls, 'ca'>> {
   readonly pinMode?: 'enforce' | 'report'
   readonly resumption?: UpstreamPlan['resumption']
   readonly warnBefore?: number
+  readonly profile?: UpstreamPlan['profile']
+  readonly strangers?: UpstreamPlan['strangers']
+  readonly firstUse?: FirstUse
   readonly name?: string
   readonly serverName?: string
   readonly pair?: UpstreamPlan['pair']
@@ -47,6 +51,9 @@ export function upstreamPlan({
   pins = [],
   pinMode = 'enforce',
   warnBefore = 0,
+  profile = { mode: 'off', settle: 0 },
+  strangers = new Set(),
+  firstUse,
   name = 'hospital',
   serverName,
   pair,
@@ -74,9 +81,12 @@ export function upstreamPlan({
       minVersion,
       postQuantum,
       weakCertificates,
+      firstUse,
     }),
     resumption,
     warnBefore,
+    profile,
+    strangers,
     timeouts: { dial: 5000, handshake: 10_000, connack: 30_000, distrust: 60_000, ...timeouts },
   }
 }
