@@ -58,7 +58,6 @@ export class Session implements Connection, PumpOwner, Swept {
   /** Milliseconds by the sweep's clock. */
   #deviceHeard: number
   #brokerHeard: number
-  /** When the broker was handed over to. */
   #relayedAt = 0
   #closingSince = 0
   #halfClosed = false
