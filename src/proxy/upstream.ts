@@ -198,7 +198,8 @@ export class Upstream {
       if (given === undefined) early = session
       else tickets.keep({ ...given, session })
     }
-    const onTicket = this.plan.resumption === 'on' && tickets.wants(ticket) ? take : undefined
+    const wants = this.plan.resumption === 'on' && tickets.wants(ticket, this.#clock())
+    const onTicket = wants ? take : undefined
     const outcome = await meet(this.#meeting, server, signal, { ticket, onTicket })
     this.#account.enter(server.server, outcome)
     if (outcome.kind !== 'judged') return this.#notJudged(server, outcome)
