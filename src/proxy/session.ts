@@ -1,6 +1,7 @@
 // One device and its broker, from the first byte of CONNECT until both sockets are closed.
 
 import type { Socket } from 'node:net'
+import type { Finding } from '../detect/finding.ts'
 import { messageOf, PulsewardError } from '../errors.ts'
 import { FrameStream } from '../mqtt/frames.ts'
 import { referencesOf } from '../mqtt/patches.ts'
@@ -10,28 +11,20 @@ import { brokenRule } from '../mqtt/rules.ts'
 import { SessionState } from '../mqtt/session.ts'
 import { keepLastWords } from '../net/last-words.ts'
 import { ByteCount } from '../observe/samples.ts'
-import type { ClientHello } from '../tls/client-hello.ts'
 import { endWith, lastPacket } from './ending.ts'
 import type { Connection, Hub } from './hub.ts'
 import { Judge, clauseOf } from './judge.ts'
 import { Pump, type PumpOwner } from './pump.ts'
-import { SessionRecord, type Breach, type LegName } from './record.ts'
+import { SessionRecord, type Breach, type LegName, type Origin } from './record.ts'
 import type { Swept } from './sweep.ts'
 import type { Connected } from './upstream.ts'
 
-interface SessionOptions {
+interface SessionOptions extends Origin {
   readonly device: Socket
   /** The connection that carries it: itself, or what is below TLS. */
   readonly socket: Socket
-  readonly transport: 'plain' | 'tls'
   /** Bytes that were read to tell what the device speaks. */
   readonly first: Buffer
-  readonly address: string
-  /** Milliseconds, by the sweep's clock. */
-  readonly openedAt: number
-  readonly hello: ClientHello | undefined
-  /** The key by which a near end proved itself; undefined for a device that connected itself. */
-  readonly pairedWith: string | undefined
   readonly hub: Hub
   readonly before: Connection
 }
@@ -78,15 +71,8 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#openedAt = openedAt
     this.#deviceHeard = hub.sweep.now
     this.#brokerHeard = hub.sweep.now
-    this.#judge = new Judge(
-      hub,
-      { address, transport },
-      {
-        socket,
-        ja4: origin.hello?.ja4,
-        refuse: ({ detector, summary }) => this.#refuse(Reason.notAuthorized, detector, summary),
-      },
-    )
+    const refuse = (found: Finding): void => this.#refuse(Reason.notAuthorized, found.detector, found.summary)
+    this.#judge = new Judge(hub, { address, transport }, { socket, ja4: origin.hello?.ja4, refuse })
     this.#record = new SessionRecord(hub, this.#state, this.#judge, origin)
     hub.sweep.add(this)
     hub.opened(this, before)

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { TestBroker } from '../help/broker.ts'
 import type { Child } from '../help/child.ts'
-import { describeNetworked, Network } from '../help/network.ts'
+import { describeNetworked, Link } from '../help/link.ts'
 import { makePki } from '../help/pki.ts'
 import { Proxy, ward } from '../help/proxy.ts'
 import { eventually } from '../help/wait.ts'
@@ -17,52 +17,51 @@ const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const tools = ['arpspoof', 'tcpdump', 'mosquitto_pub', 'mosquitto_sub']
 
 describeNetworked(tools, 'on the link of the devices', () => {
-  let network: Network
+  let link: Link
   let proxy: Proxy
   let broker: TestBroker
   const stack = new AsyncDisposableStack()
 
   beforeAll(async () => {
-    network = stack.use(await Network.make())
-    await network.host('proxy', 1)
-    await network.reach('proxy')
-    await network.host('pump', 7)
-    await network.host('monitor', 8)
-    await network.host('attacker', 0x66)
-    await network.sysctl('attacker', 'net.ipv4.ip_forward', '1')
-    await network.sysctl('attacker', 'net.ipv4.conf.all.send_redirects', '0')
-    await network.sysctl('attacker', 'net.ipv4.conf.eth0.send_redirects', '0')
+    link = stack.use(await Link.make())
+    await link.host('proxy', 1)
+    await link.reach('proxy')
+    await link.host('pump', 7)
+    await link.host('monitor', 8)
+    await link.host('attacker', 0x66)
+    await link.sysctl('attacker', 'net.ipv4.ip_forward', '1')
+    await link.sysctl('attacker', 'net.ipv4.conf.all.send_redirects', '0')
+    await link.sysctl('attacker', 'net.ipv4.conf.eth0.send_redirects', '0')
     const pki = await makePki()
     const { chain: cert, key } = await pki.issue()
-    broker = stack.use(await TestBroker.start({ cert, key, host: network.near }))
-    const wrapper = network.within('proxy')
+    broker = stack.use(await TestBroker.start({ cert, key, host: link.near }))
+    const wrapper = link.within('proxy')
     const files = { 'ca.pem': pki.ca.cert }
     proxy = stack.use(await Proxy.start({ config: configOf('report'), files, wrapper }))
   })
   afterAll(() => stack.disposeAsync())
 
   function configOf(mode: 'report' | 'enforce'): object {
-    const more = { identity: { learn: '0s', mode }, metrics: { bind: `${network.far}:9464` } }
+    const more = { identity: { learn: '0s', mode }, metrics: { bind: `${link.far}:9464` } }
     const config = ward({ brokers: [], listener: { bind: `${ours}:${port}` }, more })
-    const servers = [`mqtts://${network.near}:${broker.port}`]
+    const servers = [`mqtts://${link.near}:${broker.port}`]
     const tls = { ca: 'ca.pem', singlePin: 'accept', warnBefore: '0s', serverName: 'localhost' }
     return { ...config, upstreams: { hospital: { servers, tls } } }
   }
 
   async function publish(host: string, clientId: string, payload: string): Promise<void> {
     const client = ['-h', ours, '-p', `${port}`, '-i', clientId, '-V', '5', '-q', '0']
-    await network.run(host, 'mosquitto_pub', ...client, '-t', 'ward/7/pulse', '-m', payload)
+    await link.run(host, 'mosquitto_pub', ...client, '-t', 'ward/7/pulse', '-m', payload)
     await broker.visitOf(payload)
   }
 
   function listen(host: string, clientId: string): Child {
     const client = ['-h', ours, '-p', `${port}`, '-i', clientId]
-    return network.start(host, 'mosquitto_sub', ...client, '-t', 'ward/7/set')
+    return link.start(host, 'mosquitto_sub', ...client, '-t', 'ward/7/set')
   }
 
   /** Poisons the pump and the proxy, so that both directions pass the attacker. */
-  const attack = (): Child =>
-    network.start('attacker', 'arpspoof', '-i', 'eth0', '-t', '10.9.0.7', '-r', ours)
+  const attack = (): Child => link.start('attacker', 'arpspoof', '-i', 'eth0', '-t', '10.9.0.7', '-r', ours)
 
   const suspected = (clientId: string) => proxy.lines(suspicion, { clientId })
 
@@ -77,16 +76,16 @@ describeNetworked(tools, 'on the link of the devices', () => {
       await using before = listen('pump', 'bedside-7')
       await proxy.line('session opened', { clientId: 'bedside-7' })
       // As when the power fails: no DISCONNECT, no FIN.
-      await network.ip('pump', 'link', 'set', 'eth0', 'down')
+      await link.ip('pump', 'link', 'set', 'eth0', 'down')
       await before.kill()
-      await network.ip('pump', 'link', 'set', 'eth0', 'up')
+      await link.ip('pump', 'link', 'set', 'eth0', 'up')
       await using _ = listen('pump', 'bedside-7')
       const again = await proxy.line(change, { clientId: 'bedside-7' })
       expect(again['evidence']).toHaveProperty('reconnected')
     }
-    await network.ip('monitor', 'address', 'add', '10.9.0.108/24', 'dev', 'eth0')
-    await network.ip('monitor', 'address', 'delete', '10.9.0.8/24', 'dev', 'eth0')
-    await network.ip('monitor', 'address', 'replace', '10.9.0.108/24', 'dev', 'eth0')
+    await link.ip('monitor', 'address', 'add', '10.9.0.108/24', 'dev', 'eth0')
+    await link.ip('monitor', 'address', 'delete', '10.9.0.8/24', 'dev', 'eth0')
+    await link.ip('monitor', 'address', 'replace', '10.9.0.108/24', 'dev', 'eth0')
     await publish('monitor', 'monitor-8', 'from another address')
     await eventually('that the address was renewed', () =>
       proxy
@@ -94,9 +93,9 @@ describeNetworked(tools, 'on the link of the devices', () => {
         .some(({ evidence }) => 'address-renewed' in Object(evidence)),
     )
     // The same card at another port of the switch.
-    await network.ip('monitor', 'link', 'delete', 'eth0')
-    await network.plug('monitor', 'eth1', '02:00:00:00:00:08')
-    await network.ip('monitor', 'address', 'add', '10.9.0.108/24', 'dev', 'eth1')
+    await link.ip('monitor', 'link', 'delete', 'eth0')
+    await link.plug('monitor', 'eth1', '02:00:00:00:00:08')
+    await link.ip('monitor', 'address', 'add', '10.9.0.108/24', 'dev', 'eth1')
     await publish('monitor', 'monitor-8', 'from another access point')
     await eventually(
       'the session over',
@@ -113,7 +112,7 @@ describeNetworked(tools, 'on the link of the devices', () => {
     await using _ = listen('pump', 'bedside-7')
     await proxy.waitForMetric('pulseward_device_sessions', { transport: 'plain' }, 1)
     const filter = ['tcp', 'port', `${port}`]
-    await using sniffer = network.start('attacker', 'tcpdump', '-i', 'eth0', '-A', '-l', ...filter)
+    await using sniffer = link.start('attacker', 'tcpdump', '-i', 'eth0', '-A', '-l', ...filter)
     await sniffer.says(/listening on/)
     const began = performance.now()
     await using spoofing = attack()
@@ -140,14 +139,14 @@ describeNetworked(tools, 'on the link of the devices', () => {
   })
 
   test('a replaced device is suspected until an administrator approves it, while the proxy runs', async () => {
-    await network.ip('monitor', 'link', 'set', 'eth1', 'down')
-    await network.ip('monitor', 'link', 'set', 'eth1', 'address', '02:00:00:00:00:18')
-    await network.ip('monitor', 'link', 'set', 'eth1', 'up')
+    await link.ip('monitor', 'link', 'set', 'eth1', 'down')
+    await link.ip('monitor', 'link', 'set', 'eth1', 'address', '02:00:00:00:00:18')
+    await link.ip('monitor', 'link', 'set', 'eth1', 'up')
     await publish('monitor', 'monitor-8', 'from the replacement')
     const line = await proxy.line(suspicion, { clientId: 'monitor-8' })
     expect(line['evidence']).toHaveProperty('mac-changed')
     const command = [main, 'devices', 'approve', '-c', proxy.folder.at('proxy.yaml'), 'monitor-8']
-    expect(await network.run('proxy', process.execPath, ...command)).toContain('approved')
+    expect(await link.run('proxy', process.execPath, ...command)).toContain('approved')
     await proxy.waitForMetric('pulseward_devices', { standing: 'approved' }, 1)
     const told = suspected('monitor-8').length
     await publish('monitor', 'monitor-8', 'after the approval')
@@ -175,13 +174,13 @@ describeNetworked(tools, 'on the link of the devices', () => {
 
   /** The pump tells everybody its own address, as a host does that is given a card. */
   async function announce(): Promise<void> {
-    await network.ip('pump', 'link', 'set', 'eth0', 'address', '02:00:00:00:00:07')
+    await link.ip('pump', 'link', 'set', 'eth0', 'address', '02:00:00:00:00:07')
     await eventually('the announcement heard', async () => (await cardOf('10.9.0.7')).endsWith(':07'))
   }
 
-  /** Which network card the machine of the proxy holds to be at an address. */
+  /** Which link card the machine of the proxy holds to be at an address. */
   async function cardOf(address: string): Promise<string> {
-    const line = await network.run('proxy', 'ip', 'neigh', 'show', address)
+    const line = await link.run('proxy', 'ip', 'neigh', 'show', address)
     return /lladdr (\S+)/.exec(line)?.[1] ?? ''
   }
 })

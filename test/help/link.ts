@@ -1,4 +1,4 @@
-// A network of its own: hosts in network namespaces on one switch, and a way for the test to reach one of them.
+// A link of its own: hosts in network namespaces on one switch, and a way for the test to reach one of them.
 
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
@@ -22,10 +22,10 @@ export interface Host {
   readonly address: string
 }
 
-/** Numbers of the networks this process made: none may meet another. */
+/** Numbers of the links this process made: none may meet another. */
 let made = 0
 
-export class Network implements AsyncDisposable {
+export class Link implements AsyncDisposable {
   /** Addresses of the test and of the host it can reach, on a line of their own. */
   readonly near: string
   readonly far: string
@@ -41,15 +41,15 @@ export class Network implements AsyncDisposable {
   }
 
   /** With a switch and nobody on it. */
-  static async make(): Promise<Network> {
-    const network = new Network()
+  static async make(): Promise<Link> {
+    const link = new Link()
     try {
-      await network.#space('switch')
-      await network.ip('switch', 'link', 'add', 'br0', 'type', 'bridge')
-      await network.ip('switch', 'link', 'set', 'br0', 'up')
-      return network
+      await link.#space('switch')
+      await link.ip('switch', 'link', 'add', 'br0', 'type', 'bridge')
+      await link.ip('switch', 'link', 'set', 'br0', 'up')
+      return link
     } catch (error) {
-      await network[Symbol.asyncDispose]()
+      await link[Symbol.asyncDispose]()
       throw error
     }
   }
