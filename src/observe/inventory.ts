@@ -43,10 +43,11 @@ interface ListenerGauges {
   limit: number | undefined
 }
 
-/** How one address of a server stands. */
+/** How one address of a server stands; read at every scrape. */
 export interface AddressGauge {
   readonly address: string
-  readonly trusted: boolean
+  /** A verdict, or why there is none. */
+  readonly verdict: string
   /** Milliseconds since 1970; 0 before the first check. */
   readonly checkedAt: number
 }
@@ -145,7 +146,9 @@ export class Gauges {
   }
 
   *addressTrust(): Iterable<Sample> {
-    for (const [labels, { trusted }] of this.#everyAddress()) yield { labels, value: trusted ? 1 : 0 }
+    for (const [labels, { verdict }] of this.#everyAddress()) {
+      yield { labels, value: verdict === 'trusted' ? 1 : 0 }
+    }
   }
 
   *addressChecks(): Iterable<Sample> {

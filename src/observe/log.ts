@@ -8,6 +8,8 @@ import { redact, redactText } from './redact.ts'
 export type Level = 'debug' | 'info' | 'warn' | 'error'
 export type Fields = Readonly<Record<string, unknown>>
 type Write = (fields: Fields, message: string) => void
+/** For lines that a stranger can provoke: limited by `kind`, a code of ours or an address. */
+export type Limited = (level: Level, kind: string, fields: Fields, message: string) => void
 
 /** Writes lines. Strings from devices and brokers need no care by the caller; payloads do not belong here at all. */
 export interface Log {
@@ -74,13 +76,9 @@ export function createLog({ level, destination, onDrop = () => undefined }: LogO
 
 /**
  * `log`, with lines of one kind limited: what is over the limit is counted in `count`, and the next line that may be
- * written is preceded by one that says how many are missing. `kind` is a code of ours or an address.
+ * written is preceded by one that says how many are missing.
  */
-export function limitLog(
-  log: Log,
-  limiter: LineLimiter,
-  count: { logLinesSuppressed: number },
-): (level: Level, kind: string, fields: Fields, message: string) => void {
+export function limitLog(log: Log, limiter: LineLimiter, count: { logLinesSuppressed: number }): Limited {
   return (level, kind, fields, message) => {
     const suppressed = limiter.admit(kind)
     if (suppressed === undefined) {

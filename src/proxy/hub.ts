@@ -4,7 +4,7 @@ import type { SecureContext } from 'node:tls'
 import type { Detector } from '../detect/detector.ts'
 import type { Surroundings } from '../mqtt/session.ts'
 import type { Rulebook } from '../mqtt/rulebook.ts'
-import type { Fields, Level, Log } from '../observe/log.ts'
+import type { Limited, Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Policy } from '../policy/decide.ts'
 import type { Sweep } from './sweep.ts'
@@ -37,8 +37,7 @@ export interface Hub {
   readonly plan: ListenerPlan
   readonly metrics: Metrics
   readonly log: Log
-  /** For lines that a stranger can provoke: limited by kind. */
-  readonly limited: (level: Level, kind: string, fields: Fields, message: string) => void
+  readonly limited: Limited
   readonly sweep: Sweep
   /** What the judges of all sessions share. */
   readonly around: Surroundings

@@ -2,38 +2,36 @@
 
 import { messageOf } from '../errors.ts'
 import type { Lookup } from '../net/resolve.ts'
+import type { Level, Limited } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
-import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
-import type { Hub } from './hub.ts'
-import type { Outcome, ProbePlan } from './probe.ts'
+import type { Verdict } from '../tls/verdict.ts'
+import { lineOf, lineOfVerdict, type Account, type Line } from './account.ts'
+import type { Failed, Judged, MeetingPlan, Outcome } from './meeting.ts'
 import { round } from './round.ts'
-import { isTrusted, judged, notReached, summarise, unchecked } from './server.ts'
+import { isTrusted, judged, notReached, reasonsOf, summarise, unchecked } from './server.ts'
 import type { AddressState, Server } from './server.ts'
-import type { Witness } from './witness.ts'
 
 interface PatrolDeps {
   readonly metrics: Metrics
-  readonly limited: Hub['limited']
+  readonly limited: Limited
   /** Milliseconds, monotonic. */
   readonly clock: () => number
   readonly lookup: Lookup
-  readonly witness: Witness
-  /** An address was trusted. */
-  readonly onTrusted: (server: Server, facts: HandshakeFacts, verdict: Verdict) => void
+  readonly account: Account
 }
 
 /** A server that did not answer is tried after the others for this long, so that a dead first one delays nobody. */
 export const downTime = 5000
 
 export class Patrol {
-  readonly #plan: ProbePlan
+  readonly #plan: MeetingPlan
   readonly #deps: PatrolDeps
   /** The addresses that are suspect while others are trusted, as last told. */
   readonly #split = new WeakMap<Server, ReadonlySet<string>>()
 
   readonly #nameless = new WeakSet<Server>()
 
-  constructor(plan: ProbePlan, deps: PatrolDeps) {
+  constructor(plan: MeetingPlan, deps: PatrolDeps) {
     this.#plan = plan
     this.#deps = deps
   }
@@ -50,12 +48,20 @@ export class Patrol {
     })
   }
 
-  /** What a session's own handshake says about the address it reached. */
-  met(server: Server, address: string, verdict: Verdict, at: number): void {
+  /** A session's own handshake with a server: how the server stands by it, and the address that answered. */
+  met(server: Server, { address, verdict, facts: { at } }: Judged): void {
     const before = server.addresses.find((one) => one.address === address)
+    server.checkedAt = at
+    if (isSettled(server, before, verdict)) {
+      if (before !== undefined) before.checkedAt = at
+      return
+    }
+    server.verdict = verdict.verdict
+    server.reasons = reasonsOf(verdict)
     if (before === undefined) return
     // A session that was refused is told of by itself.
-    if (verdict.verdict === 'trusted' && !isTrusted(before)) this.#tell(server, address, verdict)
+    if (verdict.verdict === 'trusted' && !isTrusted(before))
+      this.#tell(server, address, lineOfVerdict(verdict))
     this.#keep(server, judged(address, verdict, at))
     if (verdict.verdict === 'trusted') summarise(server)
   }
@@ -74,63 +80,29 @@ export class Patrol {
       this.#deps.limited('warn', server.server, fields, message)
   }
 
-  #unresolved(server: Server, outcome: Outcome): void {
-    if (outcome.kind !== 'failed' || outcome.reason === 'cancelled') return
+  #unresolved(server: Server, outcome: Failed): void {
     const { reason, hint } = outcome
+    if (reason === 'cancelled') return
     const isNews = !this.#nameless.has(server) || server.verdict !== reason
     this.#nameless.add(server)
     server.checkedAt = Date.now()
     server.verdict = reason
     server.reasons = [hint]
     this.#rest(server)
-    this.#deps.metrics.unreached(this.#plan.name, server.server, reason)
-    const message = 'broker not reached; nothing was sent to it'
-    if (isNews) this.#log('warn', server, reason, { reason, hint }, message)
+    this.#deps.account.enter(server.server, outcome)
+    const { level, fields, message } = lineOf(outcome)
+    if (isNews) this.#log(level, server, reason, fields, message)
   }
 
   #settle(server: Server, address: string, outcome: Outcome): void {
+    this.#deps.account.enter(server.server, outcome)
     const before = server.addresses.find((one) => one.address === address)
-    const after = this.#count(server, address, outcome)
+    const after = standingOf(address, outcome)
     if (before === undefined || after === undefined) return
     this.#keep(server, after)
     summarise(server)
     const isNews = before.verdict !== after.verdict || before.causes.join() !== after.causes.join()
-    if (isNews) this.#announce(server, address, outcome)
-  }
-
-  /** Counts what came of a probe, and says how the address stands by it; undefined where the probe was given up. */
-  #count(server: Server, address: string, outcome: Outcome): AddressState | undefined {
-    const { metrics, witness } = this.#deps
-    const { name } = this.#plan
-    if (outcome.kind === 'judged') {
-      const { facts, verdict, seconds } = outcome
-      const { protocol: version, group, resumed, at } = facts
-      metrics.handshaken({ leg: 'broker', version, group, result: resumed ? 'resumed' : 'full', seconds })
-      const { causes } = verdict
-      if (verdict.verdict !== 'trusted') {
-        metrics.distrusted(name, server.server, verdict.verdict, causes[0] ?? 'unjudged')
-        witness.distrusted(server.server, outcome.course, facts, verdict)
-      } else this.#deps.onTrusted(server, facts, verdict)
-      return judged(address, verdict, at)
-    }
-    if (outcome.kind === 'defect') {
-      metrics.distrusted(name, server.server, 'unjudged', 'unjudged')
-      witness.unjudged(server.server, outcome.course, outcome.error)
-      const reasons = [messageOf(outcome.error)]
-      return { address, verdict: 'unjudged', causes: [], reasons, checkedAt: Date.now(), suspect: true }
-    }
-    const { reason, phase } = outcome
-    if (reason === 'cancelled') return undefined
-    if (phase === 'handshake') {
-      const result = reason === 'timeout' ? 'timeout' : 'failed'
-      metrics.handshaken({ leg: 'broker', version: 'none', group: 'none', result, seconds: 0 })
-    }
-    const state = notReached(address, outcome, Date.now())
-    if (state.suspect) {
-      metrics.distrusted(name, server.server, 'downgraded', reason)
-      if (outcome.course !== undefined) witness.downgraded(server.server, outcome.course, outcome)
-    } else metrics.unreached(name, server.server, reason)
-    return state
+    if (isNews) this.#tell(server, address, lineOf(outcome))
   }
 
   #keep(server: Server, state: AddressState): void {
@@ -139,8 +111,7 @@ export class Patrol {
   }
 
   #expose(server: Server): void {
-    const states = server.addresses.map((state) => ({ ...state, trusted: isTrusted(state) }))
-    this.#deps.metrics.addresses(this.#plan.name, server.server, states)
+    this.#deps.metrics.addresses(this.#plan.name, server.server, server.addresses)
   }
 
   /** All addresses were asked: what does that mean for sessions? */
@@ -179,39 +150,11 @@ export class Patrol {
     server.ticket = undefined
   }
 
-  #announce(server: Server, address: string, outcome: Outcome): void {
-    if (outcome.kind === 'judged') {
-      this.#tell(server, address, outcome.verdict)
-    } else if (outcome.kind === 'defect') {
-      const { error } = outcome
-      const stack = error instanceof Error ? error.stack : String(error)
-      const message = 'a defect in Pulseward: broker not judged; nothing was sent to it'
-      this.#log('error', server, `${address} unjudged`, { address, stack }, message)
-    } else {
-      const { reason, hint } = outcome
-      const message = 'broker not reached; nothing was sent to it'
-      this.#log('warn', server, `${address} ${reason}`, { address, reason, hint }, message)
-    }
+  #tell(server: Server, address: string, { level, kind, fields, message }: Line): void {
+    this.#log(level, server, `${address} ${kind}`, { address, ...fields }, message)
   }
 
-  #tell(server: Server, address: string, verdict: Verdict): void {
-    const { causes, reasons, hint } = verdict
-    if (verdict.verdict === 'trusted') {
-      this.#log('info', server, `${address} trusted`, { address, verdict: verdict.verdict }, 'broker trusted')
-      return
-    }
-    const fields = { address, verdict: verdict.verdict, causes, reasons, hint, served: servedOf(verdict) }
-    const message = 'broker not trusted; nothing was sent to it'
-    this.#log('error', server, `${address} ${causes[0] ?? 'unjudged'}`, fields, message)
-  }
-
-  #log(
-    level: Parameters<Hub['limited']>[0],
-    server: Server,
-    kind: string,
-    fields: object,
-    message: string,
-  ): void {
+  #log(level: Level, server: Server, kind: string, fields: object, message: string): void {
     this.#deps.limited(level, `${server.server} ${kind}`, { ...this.#named(server), ...fields }, message)
   }
 
@@ -220,15 +163,29 @@ export class Patrol {
   }
 }
 
-/** The certificates served, as log lines show them. */
-export function servedOf({ servedPins }: Verdict): object[] {
-  return servedPins.map(({ pin, subject, position, notAfter }) => ({
-    pin,
-    subject,
-    position,
-    notAfter: Number.isFinite(notAfter) ? new Date(notAfter).toISOString() : 'unreadable',
-  }))
+/** How an address stands after a probe; undefined where the probe was given up. */
+function standingOf(address: string, outcome: Outcome): AddressState | undefined {
+  if (outcome.kind === 'judged') return judged(address, outcome.verdict, outcome.facts.at)
+  if (outcome.kind === 'failed') {
+    return outcome.reason === 'cancelled' ? undefined : notReached(address, outcome, Date.now())
+  }
+  const reasons = [messageOf(outcome.error)]
+  return { address, verdict: 'unjudged', causes: [], reasons, checkedAt: Date.now(), suspect: true }
 }
+
+/** Whether a handshake says nothing that was not known: the ordinary case, and there is one for every session. */
+function isSettled(
+  server: Server,
+  before: AddressState | undefined,
+  { verdict, reported }: Verdict,
+): boolean {
+  if (verdict !== 'trusted' || reported !== undefined) return false
+  if (before === undefined) return server.verdict === 'trusted' && server.reasons.length === 0
+  return isTrusted(before) && before.reasons.length === 0 && MET.has(server.verdict)
+}
+
+/** What a server is when one of its addresses is trusted. */
+const MET: ReadonlySet<string> = new Set(['trusted', 'mixed'])
 
 function keyOf({ address, verdict }: AddressState): string {
   return `${address} ${verdict}`

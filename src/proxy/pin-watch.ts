@@ -1,12 +1,12 @@
 // What is told of trust that was given: the ends of chain and pins, and brokers that pins which only report let through.
 
 import type { UpstreamPlan } from '../config/snapshot.ts'
+import type { Limited } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { daysLeft, endsOf, Reminders } from '../tls/ends.ts'
 import { pinOf, shortPin } from '../tls/pins.ts'
 import { pinsIn } from '../tls/pinset.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
-import type { Hub } from './hub.ts'
 
 /** Reports about servers and leaves remembered, so that each is written once. */
 const mostReported = 256
@@ -21,7 +21,7 @@ interface View {
 export class PinWatch {
   readonly #plan: Pick<UpstreamPlan, 'name' | 'trust' | 'warnBefore'>
   readonly #metrics: Metrics
-  readonly #limited: Hub['limited']
+  readonly #limited: Limited
   readonly #reminders = new Reminders()
   /** Servers and leaves that were told of. */
   readonly #reported = new Set<string>()
@@ -29,7 +29,7 @@ export class PinWatch {
 
   constructor(
     plan: Pick<UpstreamPlan, 'name' | 'trust' | 'warnBefore'>,
-    { metrics, limited }: { readonly metrics: Metrics; readonly limited: Hub['limited'] },
+    { metrics, limited }: { readonly metrics: Metrics; readonly limited: Limited },
   ) {
     this.#plan = plan
     this.#metrics = metrics
@@ -82,10 +82,3 @@ export class PinWatch {
 }
 
 const message = 'broker let through against its pins, for pinMode is report'
-
-/** What /readyz says of a verdict: why it was not trusted, or against what it was. */
-export function reasonsOf({ reasons, reported }: Verdict): readonly string[] {
-  return reported === undefined
-    ? reasons
-    : reported.reasons.map((reason) => `let through by pinMode: ${reason}`)
-}

@@ -1,7 +1,7 @@
 // One round of the canary: every address of every server of an upstream, a few at a time, first addresses first.
 
 import { resolveAll, type Lookup } from '../net/resolve.ts'
-import { failed, probe, type Outcome, type ProbePlan } from './probe.ts'
+import { failed, probe, type Failed, type MeetingPlan, type Outcome } from './meeting.ts'
 
 /** A server as proxy.yaml names it. */
 export interface Place {
@@ -15,7 +15,7 @@ export interface RoundOptions<Server extends Place> {
   /** The addresses of a server that are about to be probed; `omitted` more are not. */
   readonly onAddresses: (server: Server, addresses: readonly string[], omitted: number) => void
   /** The name of a server could not be resolved. */
-  readonly onUnresolved: (server: Server, outcome: Outcome) => void
+  readonly onUnresolved: (server: Server, outcome: Failed) => void
   readonly onOutcome: (server: Server, address: string, outcome: Outcome) => void
   /** Every address of a server has been probed; not called once `signal` is aborted. */
   readonly onDone: (server: Server) => void
@@ -26,7 +26,7 @@ const atOnce = 4
 
 /** Resolves when every server is done, or soon after `signal` is aborted; never rejects by itself. */
 export async function round<Server extends Place>(
-  plan: ProbePlan,
+  plan: MeetingPlan,
   servers: readonly Server[],
   { lookup, signal, onAddresses, onUnresolved, onOutcome, onDone }: RoundOptions<Server>,
 ): Promise<void> {

@@ -1,7 +1,7 @@
 // What is known of one server of an upstream and of each of its addresses, and what the addresses amount to.
 
 import type { Verdict } from '../tls/verdict.ts'
-import { weaker } from './probe.ts'
+import { weaker } from './meeting.ts'
 
 /** What is known of one address of a server. */
 export interface AddressState {
@@ -11,7 +11,7 @@ export interface AddressState {
   readonly causes: readonly string[]
   readonly reasons: readonly string[]
   /** Milliseconds since 1970; 0 before the first handshake. */
-  readonly checkedAt: number
+  checkedAt: number
   /** Whether somebody answers there who is not the broker, or offers less than the broker: no mere failure. */
   readonly suspect: boolean
 }
@@ -43,9 +43,14 @@ export function unchecked(address: string): AddressState {
 }
 
 export function judged(address: string, verdict: Verdict, at: number): AddressState {
-  const { verdict: kind, causes, reported } = verdict
-  const reasons = reported?.reasons.map((one) => `let through by pinMode: ${one}`) ?? verdict.reasons
-  return { address, verdict: kind, causes, reasons, checkedAt: at, suspect: kind !== 'trusted' }
+  const { verdict: kind, causes } = verdict
+  const suspect = kind !== 'trusted'
+  return { address, verdict: kind, causes, reasons: reasonsOf(verdict), checkedAt: at, suspect }
+}
+
+/** Why a verdict was not trusted, or against what it was. */
+export function reasonsOf({ reasons, reported }: Verdict): readonly string[] {
+  return reported?.reasons.map((reason) => `let through by pinMode: ${reason}`) ?? reasons
 }
 
 export function notReached(

@@ -3,20 +3,17 @@
 import type { TLSSocket } from 'node:tls'
 import type { UpstreamPlan } from '../config/snapshot.ts'
 import { messageOf, PulsewardError } from '../errors.ts'
-import { hostPort, peerAddress } from '../net/address.ts'
+import { hostPort } from '../net/address.ts'
 import { systemLookup, type Lookup } from '../net/resolve.ts'
+import type { Limited } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
-import { explainFailure } from '../tls/failure.ts'
-import { describe } from '../tls/handshake.ts'
-import { judge } from '../tls/trust.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
-import { dial, DialError, type Dialled } from './dial.ts'
-import type { Hub } from './hub.ts'
-import { downTime, Patrol, servedOf } from './patrol.ts'
-import { PinWatch, reasonsOf } from './pin-watch.ts'
-import { weaker } from './probe.ts'
+import { Account, lineOf, lineOfVerdict, type Line } from './account.ts'
+import { meet, weaker, type Defect, type Failed } from './meeting.ts'
+import { downTime, Patrol } from './patrol.ts'
+import { PinWatch } from './pin-watch.ts'
 import type { Server, ServerState } from './server.ts'
-import { Witness, type Course, type Evidence } from './witness.ts'
+import { Witness, type Evidence } from './witness.ts'
 
 /** A connection to a server that was trusted; nothing has been written to it yet. */
 export interface Connected {
@@ -28,7 +25,7 @@ export interface Connected {
 
 interface UpstreamDeps {
   readonly metrics: Metrics
-  readonly limited: Hub['limited']
+  readonly limited: Limited
   /** Milliseconds, monotonic. */
   readonly clock?: () => number
   /** Of the canary; sessions have the system resolve names. */
@@ -45,13 +42,11 @@ const ticketTime = 3_600_000
 export class Upstream {
   readonly plan: UpstreamPlan
   readonly #servers: readonly Server[]
-  readonly #metrics: Metrics
-  /** Limited by server and reason: devices that come again and again must not fill the log. */
-  readonly #limited: Hub['limited']
+  readonly #limited: Limited
   /** Milliseconds, monotonic. */
   readonly #clock: () => number
   readonly #patrol: Patrol
-  readonly #witness: Witness
+  readonly #account: Account
   /** Sessions that wait for a server. */
   #waiting = 0
   #doubtedAt = -Infinity
@@ -60,17 +55,17 @@ export class Upstream {
 
   constructor(plan: UpstreamPlan, deps: UpstreamDeps) {
     this.plan = plan
-    this.#metrics = deps.metrics
     this.#limited = deps.limited
     this.#clock = deps.clock ?? (() => performance.now())
     this.#pins = new PinWatch(plan, deps)
-    this.#witness = new Witness(plan, { evidence: deps.evidence, waiting: () => this.#waiting })
+    const { evidence, metrics } = deps
+    const witness = new Witness(plan, { evidence, waiting: () => this.#waiting })
+    this.#account = new Account(plan, { metrics, witness, pins: this.#pins })
     this.#patrol = new Patrol(plan, {
       lookup: systemLookup,
       ...deps,
       clock: this.#clock,
-      witness: this.#witness,
-      onTrusted: (server, facts, verdict) => this.#welcome(server, facts, verdict),
+      account: this.#account,
     })
     this.#servers = plan.servers.map(({ host, port }) => ({
       host,
@@ -172,128 +167,66 @@ export class Upstream {
 
   /** A trusted connection, or in a few words why there is none. */
   async #attempt(server: Server, signal: AbortSignal): Promise<Connected | string> {
-    const { serverName, context, timeouts } = this.plan
-    const name = serverName ?? server.host
-    const ticket =
-      server.ticket === undefined || server.ticket.until < this.#clock() ? undefined : server.ticket
-    let verdict: Verdict | undefined
-    let until = 0
+    const ticket = this.#ticketOf(server)
+    let given: Ticket | undefined
     let early: Buffer | undefined
     const onTicket = (session: Buffer): void => {
-      if (verdict === undefined) early = session
-      else if (verdict.verdict === 'trusted') server.ticket = { session, verdict, until }
+      if (given === undefined) early = session
+      else server.ticket = { ...given, session }
     }
-    let dialled: Dialled
-    try {
-      dialled = await dial({ ...server, name, context, session: ticket?.session, timeouts, onTicket, signal })
-    } catch (error) {
-      return this.#notReached(server, error)
-    }
-    const { socket, seconds, course } = dialled
-    let facts: HandshakeFacts
-    try {
-      facts = describe(socket, { name, at: Date.now(), earlier: ticket?.verdict })
-      verdict = judge(facts, this.plan.trust)
-    } catch (error) {
-      course.hangUp()
-      return this.#unjudged(server, error, course)
-    }
-    this.#metrics.handshaken({
-      leg: 'broker',
-      version: facts.protocol,
-      group: facts.group,
-      result: facts.resumed ? 'resumed' : 'full',
-      seconds,
-    })
-    server.checkedAt = facts.at
-    server.verdict = verdict.verdict
-    server.reasons = reasonsOf(verdict)
-    this.#patrol.met(server, peerAddress(socket.remoteAddress), verdict, facts.at)
-    if (verdict.verdict !== 'trusted') {
-      course.hangUp()
-      this.#witness.distrusted(server.server, course, facts, verdict)
-      return this.#distrust(server, verdict)
-    }
+    const outcome = await meet(this.plan, server, signal, { ticket, onTicket })
+    this.#account.enter(server.server, outcome)
+    if (outcome.kind !== 'judged') return this.#notJudged(server, outcome)
+    this.#patrol.met(server, outcome)
+    const { facts, verdict, socket, course } = outcome
+    if (verdict.verdict !== 'trusted') return this.#distrust(server, verdict)
     // However often it is renewed, a session ends an hour after the handshake that showed the certificates.
-    until = (facts.resumed ? ticket?.until : undefined) ?? this.#clock() + ticketTime
-    if (early !== undefined) server.ticket = { session: early, verdict, until }
+    const until = (facts.resumed ? ticket?.until : undefined) ?? this.#clock() + ticketTime
+    given = { verdict, until }
+    if (early !== undefined) server.ticket = { ...given, session: early }
     server.downUntil = 0
     course.writes.release()
-    this.#welcome(server, facts, verdict)
     return { socket, server: server.server, facts }
   }
 
-  /** What a trusted handshake shows is counted and watched, whether a session or the canary made it. */
-  #welcome(server: Server, facts: HandshakeFacts, verdict: Verdict): void {
-    this.#pins.trusted(server.server, verdict, facts)
+  #ticketOf({ ticket }: Server): Server['ticket'] {
+    return ticket === undefined || ticket.until < this.#clock() ? undefined : ticket
   }
 
-  #notReached(server: Server, error: unknown): string {
-    const { trust, name } = this.plan
-    const cause = error instanceof DialError ? error.cause : error
-    const { reason, hint } = explainFailure(cause, { postQuantum: trust.postQuantum })
-    if (reason === 'cancelled') return reason
+  /** No handshake, or none that could be judged; a defect of ours fails closed, and takes nobody else along. */
+  #notJudged(server: Server, outcome: Failed | Defect): string {
+    const [verdict, reason, leaveAlone] =
+      outcome.kind === 'failed'
+        ? [outcome.reason, outcome.hint, weaker.has(outcome.reason)]
+        : ['unjudged', messageOf(outcome.error), true]
+    if (verdict === 'cancelled') return verdict
     server.checkedAt = Date.now()
-    server.verdict = reason
-    server.reasons = [hint]
+    server.verdict = verdict
+    server.reasons = [reason]
     // A ticket the broker no longer knows must not fail the next attempt too.
     server.ticket = undefined
-    if (error instanceof DialError && error.phase === 'handshake') {
-      const result = reason === 'timeout' ? 'timeout' : 'failed'
-      this.#metrics.handshaken({ leg: 'broker', version: 'none', group: 'none', result, seconds: 0 })
-    }
-    if (weaker.has(reason)) {
-      server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
-      this.#metrics.distrusted(name, server.server, 'downgraded', reason)
-      if (error instanceof DialError) this.#witness.downgraded(server.server, error.course, { reason, hint })
-    } else {
-      server.downUntil = this.#clock() + downTime
-      this.#metrics.unreached(name, server.server, reason)
-    }
-    const fields = { upstream: name, server: server.server, reason, hint }
-    const message = 'broker not reached; nothing was sent to it'
-    this.#limited('warn', `${server.server} ${reason}`, fields, message)
-    return reason
+    if (leaveAlone) server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
+    else server.downUntil = this.#clock() + downTime
+    this.#tell(server, lineOf(outcome))
+    return verdict
+  }
+
+  #distrust(server: Server, verdict: Verdict): string {
+    server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
+    server.ticket = undefined
+    this.#tell(server, lineOfVerdict(verdict))
+    return `${verdict.verdict} (${verdict.causes.join(', ')})`
+  }
+
+  /** Limited by server and kind: devices that come again and again must not fill the log. */
+  #tell({ server }: Server, { level, kind, fields, message }: Line): void {
+    this.#limited(level, `${server} ${kind}`, { upstream: this.plan.name, server, ...fields }, message)
   }
 
   /** Says which certificates and pins end soon, where that was not said today. */
   remind(now: number): void {
     this.#pins.remind(now)
   }
-
-  /** A defect of ours in judging what was shown: fails closed, and takes nobody else along. */
-  #unjudged(server: Server, error: unknown, course: Course): string {
-    server.checkedAt = Date.now()
-    server.verdict = 'unjudged'
-    server.reasons = [messageOf(error)]
-    server.ticket = undefined
-    server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
-    this.#metrics.distrusted(this.plan.name, server.server, server.verdict, 'unjudged')
-    this.#witness.unjudged(server.server, course, error)
-    const stack = error instanceof Error ? error.stack : String(error)
-    const fields = { upstream: this.plan.name, server: server.server, stack }
-    const message = 'a defect in Pulseward: broker not judged; nothing was sent to it'
-    this.#limited('error', `${server.server} unjudged`, fields, message)
-    return server.verdict
-  }
-
-  #distrust(server: Server, verdict: Verdict): string {
-    server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
-    server.ticket = undefined
-    const { causes, reasons, hint } = verdict
-    const cause = causes[0] ?? 'unjudged'
-    this.#metrics.distrusted(this.plan.name, server.server, verdict.verdict, cause)
-    const fields = {
-      upstream: this.plan.name,
-      server: server.server,
-      verdict: verdict.verdict,
-      causes,
-      reasons,
-      hint,
-      served: servedOf(verdict),
-    }
-    const message = 'broker not trusted; nothing was sent to it'
-    this.#limited('error', `${server.server} ${cause}`, fields, message)
-    return `${verdict.verdict} (${causes.join(', ')})`
-  }
 }
+
+type Ticket = Omit<NonNullable<Server['ticket']>, 'session'>

@@ -57,12 +57,30 @@ export function examine(
 }
 
 export function isExpired(certificate: X509Certificate, at: number): boolean {
-  return !(certificate.validToDate.getTime() >= at) // an unreadable date is no date to rely on
+  return !(datesOf(certificate).notAfter >= at) // an unreadable date is no date to rely on
 }
 
 export function isNotYetValid(certificate: X509Certificate, at: number): boolean {
-  return !(certificate.validFromDate.getTime() <= at)
+  return !(datesOf(certificate).notBefore <= at)
 }
+
+/** Read once: Node parses both anew whenever it is asked, and every handshake asks. */
+function datesOf(certificate: X509Certificate): Dates {
+  const known = dates.get(certificate)
+  if (known !== undefined) return known
+  const { validFromDate, validToDate } = certificate
+  const fresh = { notBefore: validFromDate.getTime(), notAfter: validToDate.getTime() }
+  dates.set(certificate, fresh)
+  return fresh
+}
+
+/** Milliseconds since 1970; not a number where unreadable. */
+interface Dates {
+  readonly notBefore: number
+  readonly notAfter: number
+}
+
+const dates = new WeakMap<X509Certificate, Dates>()
 
 export function isInDate(path: readonly X509Certificate[], at: number): boolean {
   return !path.some((member) => isExpired(member, at) || isNotYetValid(member, at))

@@ -180,17 +180,14 @@ function judgeAuthorization(
 
 function judgeDates(facts: HandshakeFacts, path: HandshakeFacts['served']): Objection[] {
   return (path.length > 0 ? path : facts.served.slice(0, 1)).flatMap((certificate): Objection[] => {
-    const subject = nameLine(certificate.subject)
     if (isExpired(certificate, facts.at)) {
-      return [{ cause: 'expired', reason: `"${subject}" expired on ${momentText(certificate.validToDate)}` }]
+      const reason = `"${nameLine(certificate.subject)}" expired on ${momentText(certificate.validToDate)}`
+      return [{ cause: 'expired', reason }]
     }
     if (!isNotYetValid(certificate, facts.at)) return []
-    return [
-      {
-        cause: 'not-yet-valid',
-        reason: `"${subject}" is not valid before ${momentText(certificate.validFromDate)}`,
-      },
-    ]
+    const since = momentText(certificate.validFromDate)
+    const reason = `"${nameLine(certificate.subject)}" is not valid before ${since}`
+    return [{ cause: 'not-yet-valid', reason }]
   })
 }
 

@@ -328,11 +328,13 @@ function busyMetrics(): Metrics {
   const view = { labels: ['leafleafleaf', 'rootrootroot'], inUse: ['sha256/A'] }
   metrics.trusted('hospital', 'broker-a.example:8883', [1_800_000_000_000, 1_900_000_000_000], view)
   metrics.addresses('hospital', 'broker-a.example:8883', [
-    { address: '192.0.2.7', trusted: true, checkedAt: 1_800_000_000_000 },
-    { address: '2001:db8::7', trusted: false, checkedAt: 0 },
+    { address: '192.0.2.7', verdict: 'trusted', checkedAt: 1_800_000_000_000 },
+    { address: '2001:db8::7', verdict: 'likely-mitm', checkedAt: 0 },
   ])
   // A server that is no longer configured has no addresses.
-  metrics.addresses('hospital', 'gone.example:8883', [{ address: '192.0.2.9', trusted: true, checkedAt: 0 }])
+  metrics.addresses('hospital', 'gone.example:8883', [
+    { address: '192.0.2.9', verdict: 'trusted', checkedAt: 0 },
+  ])
   metrics.pinMismatchReported('hospital', 'likely-rotation')
   metrics.evidenceRecorded('likely-mitm')
   metrics.evidenceHeld(4096)

@@ -1,0 +1,98 @@
+// What every handshake with a broker leaves behind, whoever made it: counts, evidence, watched ends, and words for the log.
+
+import type { UpstreamPlan } from '../config/snapshot.ts'
+import type { Fields, Level } from '../observe/log.ts'
+import type { Metrics } from '../observe/metrics.ts'
+import type { Verdict } from '../tls/verdict.ts'
+import { weaker, type Failed, type Judged, type Outcome } from './meeting.ts'
+import type { PinWatch } from './pin-watch.ts'
+import type { Witness } from './witness.ts'
+
+interface AccountDeps {
+  readonly metrics: Metrics
+  readonly witness: Witness
+  readonly pins: PinWatch
+}
+
+/** A line about a handshake: `kind` says which lines are alike. */
+export interface Line {
+  readonly level: Level
+  readonly kind: string
+  readonly fields: Fields
+  readonly message: string
+}
+
+export class Account {
+  readonly #upstream: string
+  readonly #deps: AccountDeps
+
+  constructor({ name }: Pick<UpstreamPlan, 'name'>, deps: AccountDeps) {
+    this.#upstream = name
+    this.#deps = deps
+  }
+
+  /** Counts what came of a handshake and keeps what is evidence; one that was given up leaves nothing. */
+  enter(server: string, outcome: Outcome): void {
+    if (outcome.kind === 'judged') this.#judged(server, outcome)
+    else if (outcome.kind === 'failed') this.#failed(server, outcome)
+    else {
+      this.#deps.metrics.distrusted(this.#upstream, server, 'unjudged', 'unjudged')
+      this.#deps.witness.unjudged(server, outcome.course, outcome.error)
+    }
+  }
+
+  #judged(server: string, { facts, verdict, seconds, course }: Judged): void {
+    const { metrics, witness, pins } = this.#deps
+    const { protocol: version, group, resumed } = facts
+    metrics.handshaken({ leg: 'broker', version, group, result: resumed ? 'resumed' : 'full', seconds })
+    if (verdict.verdict === 'trusted') {
+      pins.trusted(server, verdict, facts)
+      return
+    }
+    metrics.distrusted(this.#upstream, server, verdict.verdict, verdict.causes[0] ?? 'unjudged')
+    witness.distrusted(server, course, facts, verdict)
+  }
+
+  #failed(server: string, { reason, hint, phase, course }: Failed): void {
+    const { metrics, witness } = this.#deps
+    if (reason === 'cancelled') return
+    if (phase === 'handshake') {
+      const result = reason === 'timeout' ? 'timeout' : 'failed'
+      metrics.handshaken({ leg: 'broker', version: 'none', group: 'none', result, seconds: 0 })
+    }
+    if (weaker.has(reason)) {
+      metrics.distrusted(this.#upstream, server, 'downgraded', reason)
+      if (course !== undefined) witness.downgraded(server, course, { reason, hint })
+    } else metrics.unreached(this.#upstream, server, reason)
+  }
+}
+
+/** What the log says of an outcome. */
+export function lineOf(outcome: Outcome): Line {
+  if (outcome.kind === 'judged') return lineOfVerdict(outcome.verdict)
+  if (outcome.kind === 'failed') {
+    const { reason, hint } = outcome
+    const message = 'broker not reached; nothing was sent to it'
+    return { level: 'warn', kind: reason, fields: { reason, hint }, message }
+  }
+  const { error } = outcome
+  const stack = error instanceof Error ? error.stack : String(error)
+  const message = 'a defect in Pulseward: broker not judged; nothing was sent to it'
+  return { level: 'error', kind: 'unjudged', fields: { stack }, message }
+}
+
+export function lineOfVerdict(judged: Verdict): Line {
+  const { verdict, causes, reasons, hint, servedPins } = judged
+  if (verdict === 'trusted') {
+    return { level: 'info', kind: 'trusted', fields: { verdict }, message: 'broker trusted' }
+  }
+  const served = servedPins.map(({ pin, subject, position, notAfter }) => ({
+    pin,
+    subject,
+    position,
+    notAfter: Number.isFinite(notAfter) ? new Date(notAfter).toISOString() : 'unreadable',
+  }))
+  const fields = { verdict, causes, reasons, hint, served }
+  const message = 'broker not trusted; nothing was sent to it'
+  return { level: 'error', kind: causes[0] ?? 'unjudged', fields, message }
+}
