@@ -3,21 +3,23 @@
 import { resolve } from 'node:path'
 import { judgeReadiness, type Readiness } from './admin/readiness.ts'
 import { startAdmin, type AdminServer } from './admin/server.ts'
-import { ConfigError, formatDiagnostic, type Diagnostic } from './config/diagnostics.ts'
+import { ConfigError, onOneLine } from './config/diagnostics.ts'
 import { loadConfig, type Loaded } from './config/load.ts'
 import { EMBEDDED } from './config/schema.ts'
 import { compile, type Snapshot, type UpstreamPlan } from './config/snapshot.ts'
 import { watchConfig, type ConfigWatch } from './config/watch.ts'
+import { capacity } from './descriptors.ts'
 import { EmbeddedBroker } from './embedded.ts'
 import { messageOf, PulsewardError } from './errors.ts'
 import { inventory } from './inventory.ts'
 import { Evidence } from './evidence/recorder.ts'
+import { Lists } from './lists.ts'
 import { hostPort } from './net/address.ts'
 import type { Lookup } from './net/resolve.ts'
 import { LineLimiter } from './observe/limit.ts'
 import { limitLog, type RootLog } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
-import { readUsage, runtime } from './observe/process.ts'
+import { runtime } from './observe/process.ts'
 import { Canary } from './proxy/canary.ts'
 import type { Hub } from './proxy/hub.ts'
 import { Ports } from './proxy/ports.ts'
@@ -51,6 +53,7 @@ export class App implements AsyncDisposable {
   readonly #limited: Hub['limited']
   readonly #ports: Ports
   readonly #evidence: Evidence
+  readonly #lists: Lists
   readonly #canary = new Canary(() => this.#upstreams.values(), {
     interval: ({ plan }) => this.#canaryInterval(plan.name),
   })
@@ -72,6 +75,7 @@ export class App implements AsyncDisposable {
     this.#limited = limitLog(options.log, limiter, options.metrics)
     const { metrics } = options
     this.#evidence = new Evidence({ software: { pulseward, ...runtime }, metrics, log: this.#limited })
+    this.#lists = new Lists({ ...options, limited: this.#limited })
     this.#ports = new Ports({ ...options, limited: this.#limited, sweep: this.#sweep })
   }
 
@@ -133,6 +137,7 @@ export class App implements AsyncDisposable {
     // What a reload opens while it is under way has to be closed too.
     await this.#reloading
     await this.#watch?.[Symbol.asyncDispose]()
+    this.#lists[Symbol.dispose]()
     this.#canary[Symbol.dispose]()
     this.#ports.destroy()
     await this.#ports.close()
@@ -172,9 +177,12 @@ export class App implements AsyncDisposable {
     for (const warning of accepted.warnings) log.error({ warning }, 'accepted pins')
     for (const { upstream, pin, at, by } of accepted.pins)
       log.info({ upstream, pin, at, by }, 'a pin accepted beside those of proxy.yaml')
-    const snapshot = await compile(loaded, version, () => this.#openAuthority(loaded), accepted.pins)
+    const authority = (): Promise<Authority> => this.#openAuthority(loaded)
+    const { listsOf, fill, commit } = await this.#lists.prepare(loaded.config)
+    const snapshot = await compile(loaded, version, { authority, accepted: accepted.pins, listsOf })
     for (const warning of snapshot.warnings) log.warn({ warning }, 'certificates for devices')
     const upstreams = await this.#prepareUpstreams(snapshot)
+    await fill(upstreams)
     const change = await this.#ports.prepare(snapshot, upstreams)
     try {
       await this.#prepareAdmin(snapshot)
@@ -185,6 +193,7 @@ export class App implements AsyncDisposable {
     }
     this.#snapshot = snapshot
     this.#upstreams = upstreams
+    commit(upstreams)
     this.#evidence.adopt({ state: snapshot.config.state, ...snapshot.config.evidence })
     log.setLevel(snapshot.config.log.level)
     metrics.adopted({ ...inventory(snapshot, upstreams), sha256: snapshot.sha256, version, at: Date.now() })
@@ -271,27 +280,21 @@ export class App implements AsyncDisposable {
 
   /** Two descriptors a connection: better told at the start than found out under load. */
   async #countDescriptors(): Promise<void> {
-    const { maxFiles, openFiles = 0 } = await readUsage()
-    if (maxFiles === undefined) return
+    const enough = await capacity()
+    if (enough === undefined) return
     // Beyond its descriptors a proxy would accept devices that it cannot dial for, and serve nobody.
-    this.#ports.capacity = Math.max(1, Math.floor((maxFiles - openFiles - spareDescriptors) / 2))
+    this.#ports.capacity = enough.connections
     const { listeners } = this.snapshot.config
     const wanted = listeners.reduce((sum, { limits }) => sum + limits.connections, 0)
-    if (this.#ports.capacity >= wanted) return
-    const hint = `raise LimitNOFILE or "ulimit -n" to ${wanted * 2 + openFiles + spareDescriptors}, or lower limits.connections`
-    const fields = { descriptors: maxFiles, enoughFor: this.#ports.capacity, hint }
+    if (enough.connections >= wanted) return
+    const hint = `raise LimitNOFILE or "ulimit -n" to ${enough.needed(wanted)}, or lower limits.connections`
+    const fields = { descriptors: enough.descriptors, enoughFor: enough.connections, hint }
     this.#options.log.warn(fields, 'too few file descriptors for limits.connections')
   }
 
   #renew(): void {
     for (const upstream of this.#upstreams.values()) upstream.remind(Date.now())
+    this.#lists.remind(Date.now())
     if (this.snapshot.renewAt < Date.now()) void this.reload('certificates for devices are due')
   }
-}
-
-/** Descriptors kept free of connections, for what comes and goes: the admin's connections, files, probes. */
-const spareDescriptors = 12
-
-function onOneLine(diagnostic: Diagnostic): string {
-  return formatDiagnostic(diagnostic).replaceAll(/\n */g, '; ')
 }

@@ -26,7 +26,7 @@ error. Nothing is started, and no broker is asked unless --live says so.
                      { ok, file, sha256, diagnostics: [{ file, line, column,
                      path, message, hint, severity }] }; with --live also
                      live: [{ upstream, server, trusted, omitted, addresses:
-                     [{ address, verdict, causes, reasons, hint, link,
+                     [{ address, verdict, causes, reasons, remarks, hint, link,
                      certificates: [{ subject, notAfter }] }] }]
   -h, --help         this text
 
@@ -50,7 +50,8 @@ export async function check(argv: string[], io: Io, lookup: Lookup = systemLooku
     for (const diagnostic of diagnostics) io.stderr(`${formatDiagnostic(diagnostic)}\n`)
     if ('loaded' in outcome) io.stdout(`${file}: ok: ${summarise(outcome.loaded.config)}\n`)
   }
-  const live = isLive && 'loaded' in outcome ? await checkLive(outcome.loaded, lookup) : undefined
+  const warn = (warning: string): void => io.stderr(`pulseward: warning: ${warning}\n`)
+  const live = isLive && 'loaded' in outcome ? await checkLive(outcome.loaded, lookup, warn) : undefined
   const ok = 'loaded' in outcome && live?.ok !== false
   if (json) {
     const sha256 = 'loaded' in outcome ? outcome.loaded.sha256 : undefined

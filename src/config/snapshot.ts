@@ -8,6 +8,8 @@ import { PacketType } from '../mqtt/packet.ts'
 import type { Policy } from '../policy/decide.ts'
 import type { Authority } from '../tls/authority.ts'
 import type { AcceptedPin } from '../tls/accepted.ts'
+import { CrlShelf } from '../tls/crl-source.ts'
+import type { CrlSource } from '../tls/crl-source.ts'
 import { brokerContext, deviceContext, type BrokerContext } from '../tls/contexts.ts'
 import { samePin } from '../tls/pins.ts'
 import type { Pin } from '../tls/pinset.ts'
@@ -59,12 +61,19 @@ export interface Snapshot {
   readonly warnings: readonly string[]
 }
 
+/** What a snapshot is made from beside proxy.yaml. */
+export interface Surroundings {
+  readonly authority: () => Promise<Authority>
+  readonly accepted: readonly AcceptedPin[]
+  /** The revocation lists of a file or URL, kept fresh by others. */
+  readonly listsOf: (place: string) => CrlSource
+}
+
 /** @throws {PulsewardError} where a file named in proxy.yaml is not what it should be. */
 export async function compile(
   { config, sha256, files }: Loaded,
   version: number,
-  authority: () => Promise<Authority>,
-  accepted: readonly AcceptedPin[] = [],
+  { authority, accepted, listsOf }: Surroundings,
 ): Promise<Snapshot> {
   const listeners: ListenerSettings[] = []
   let renewAt = Infinity
@@ -89,7 +98,9 @@ export async function compile(
     config,
     listeners: Object.freeze(listeners),
     upstreams: Object.freeze(
-      Object.entries(config.upstreams).map(([name, upstream]) => compileUpstream(name, upstream, accepted)),
+      Object.entries(config.upstreams).map(([name, upstream]) =>
+        compileUpstream(name, upstream, { accepted, listsOf }),
+      ),
     ),
     policy: policyOf(config),
     detectors: Object.freeze(detectorsOf(config)),
@@ -127,9 +138,10 @@ async function identity(
 export function compileUpstream(
   name: string,
   { servers, tls, timeouts }: UpstreamConfig,
-  accepted: readonly AcceptedPin[],
+  { accepted, listsOf }: Omit<Surroundings, 'authority'>,
 ): UpstreamPlan {
   const { minVersion, pinMode, postQuantum, serverName, warnBefore, weakCertificates } = tls
+  const { crl, staple, unknown } = tls.revocation
   const pins = withAccepted(
     tls.pins,
     accepted.filter(({ upstream }) => upstream === name),
@@ -145,6 +157,7 @@ export function compileUpstream(
     postQuantum,
     weakCertificates,
     ...(own && { clientCertificate: own }),
+    staple: staple !== 'off',
   })
   const key = createHash('sha256')
     .update(JSON.stringify([servers, { ...tls, pins }, timeouts, ca, own]))
@@ -156,6 +169,7 @@ export function compileUpstream(
     minVersion,
     postQuantum,
     weakCertificates,
+    revocation: { staple, unknown, lists: new CrlShelf(crl.map(listsOf), weakCertificates) },
   })
   return Object.freeze({ name, key, servers, serverName, context, trust, timeouts, warnBefore })
 }

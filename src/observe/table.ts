@@ -42,6 +42,7 @@ const listener = { meaning: 'listener of proxy.yaml', most: 256 }
 const upstream = { meaning: 'upstream of proxy.yaml', most: 256 }
 const server = { meaning: 'host:port of proxy.yaml', most: 256 }
 const address = { meaning: 'IP address, of each server at most 16', most: 4096 }
+const crl = { meaning: 'file or URL of proxy.yaml', most: 256 }
 const leg = { meaning: 'the side of Pulseward', values: ['device', 'broker'] }
 const direction = { meaning: 'up: device to broker; down: broker to device', values: ['up', 'down'] }
 const action = { meaning: 'what policy did about it', most: 16 }
@@ -203,6 +204,17 @@ export const metricTable = {
     'Handshakes that only the pins spoke against, let through because `pinMode` is `report`.',
     { upstream, verdict: { meaning: 'what the handshake most likely means', most: 32 } },
   ),
+
+  pulseward_upstream_crl_next_update_timestamp_seconds: metric(
+    'gauge',
+    'Brokers',
+    'When a revocation list in force has to be renewed, in seconds since 1970; 0 while there is none.',
+    { upstream, crl },
+  ),
+  pulseward_crl_fetches_total: metric('counter', 'Brokers', 'Fetches of revocation lists from their URLs.', {
+    crl,
+    result: { meaning: 'how it ended', values: ['success', 'failure'] },
+  }),
 
   pulseward_evidence_incidents_total: metric(
     'counter',

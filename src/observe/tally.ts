@@ -78,6 +78,7 @@ export class Tally {
     ),
     pulseward_evidence_incidents_total: counterOf('pulseward_evidence_incidents_total'),
     pulseward_evidence_failures_total: counterOf('pulseward_evidence_failures_total'),
+    pulseward_crl_fetches_total: counterOf('pulseward_crl_fetches_total'),
     pulseward_findings_total: counterOf('pulseward_findings_total'),
     pulseward_rule_hits_total: counterOf('pulseward_rule_hits_total'),
   }
@@ -160,6 +161,11 @@ export class Tally {
     this.#counters.pulseward_upstream_pin_mismatches_reported_total.add({ upstream, verdict })
   }
 
+  /** A revocation list was fetched from its URL, or could not be. */
+  listFetched(crl: string, succeeded: boolean): void {
+    this.#counters.pulseward_crl_fetches_total.add({ crl, result: succeeded ? 'success' : 'failure' })
+  }
+
   /** A server has an address that is trusted, whatever its other addresses are. */
   usable(upstream: string, server: string): void {
     this.#gauges.trust(upstream, server, true)
@@ -217,6 +223,7 @@ export class Tally {
       pulseward_upstream_address_last_check_timestamp_seconds: gauges.addressChecks(),
       pulseward_upstream_cert_not_after_timestamp_seconds: gauges.notAfter(),
       pulseward_upstream_pins: gauges.pins(),
+      pulseward_upstream_crl_next_update_timestamp_seconds: gauges.listEnds(),
       pulseward_evidence_bytes: single(this.#evidenceBytes),
       pulseward_upstream_pin_not_after_timestamp_seconds: gauges.pinEnds(),
       pulseward_log_lines_suppressed_total: single(this.logLinesSuppressed),

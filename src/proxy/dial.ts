@@ -2,6 +2,7 @@
 
 import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
 import { brokerOptions, type BrokerContext } from '../tls/contexts.ts'
+import { keepStaple } from '../tls/handshake.ts'
 import { Course } from './witness.ts'
 
 export interface DialOptions {
@@ -54,6 +55,7 @@ export function dial({
   const socket = connect(session === undefined ? options : { ...options, session })
   const course = new Course(socket)
   socket.setNoDelay(true)
+  if (context.staple) keepStaple(socket)
   // Node converts the whole chain for a name check that ours replaces: a seventh of all a handshake costs us.
   socket.getPeerCertificate = noCertificate
   let connectedAt = 0

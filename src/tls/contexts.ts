@@ -34,12 +34,15 @@ export interface BrokerTls {
   readonly weakCertificates?: WeakCertificates
   /** PEM texts, chain leaf first. */
   readonly clientCertificate?: { readonly cert: string; readonly key: string }
+  /** Whether a broker is asked for an OCSP response; not unless it is true. */
+  readonly staple?: boolean
 }
 
 export interface BrokerContext {
   readonly context: SecureContext
   readonly anchors: TrustAnchors
   readonly clientCertificate: X509Certificate | undefined
+  readonly staple: boolean
 }
 
 /** Forward secrecy and authenticated encryption only. */
@@ -91,6 +94,7 @@ export function brokerContext({
   postQuantum,
   weakCertificates = 'refuse',
   clientCertificate,
+  staple = false,
 }: BrokerTls): BrokerContext {
   const anchors = trustAnchors(ca)
   const own = clientCertificate === undefined ? undefined : checkPair(clientCertificate)
@@ -103,7 +107,7 @@ export function brokerContext({
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     ...clientCertificate,
   })
-  return { context, anchors, clientCertificate: own }
+  return { context, anchors, clientCertificate: own, staple }
 }
 
 /**
@@ -111,12 +115,13 @@ export function brokerContext({
  * `judge` sees all of it: nothing may be written before the verdict, and the socket has to be destroyed unless it is
  * `trusted`.
  */
-export function brokerOptions({ context }: BrokerContext, name: string): ConnectionOptions {
+export function brokerOptions({ context, staple }: BrokerContext, name: string): ConnectionOptions {
   return {
     secureContext: context,
     // RFC 6066, 3: addresses are not names, and OpenSSL would send them all the same.
     servername: isIP(name) === 0 ? name : '',
     rejectUnauthorized: false,
+    requestOCSP: staple,
     checkServerIdentity: () => undefined,
   }
 }

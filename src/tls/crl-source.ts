@@ -9,10 +9,13 @@ import type { WeakCertificates } from './limits.ts'
 import { isSignedBy } from './signature.ts'
 import { momentText, nameLine } from './words.ts'
 
+const MOST_SIGNERS = 32
+
 /** A file or URL of proxy.yaml, shared by every upstream that names it. */
 export class CrlSource {
   /** Absolute path or URL. */
   readonly name: string
+  readonly #signers = new Map<string, X509Certificate>()
   #lists: readonly Crl[] = []
   #version = 0
 
@@ -32,6 +35,15 @@ export class CrlSource {
   /** When the first of them has to be renewed, in milliseconds since 1970; undefined while there are none. */
   get nextUpdate(): number | undefined {
     return this.#lists.length === 0 ? undefined : Math.min(...this.#lists.map(({ nextUpdate }) => nextUpdate))
+  }
+
+  /** The CAs that were found to have signed its lists, intermediate ones of brokers' chains among them. */
+  get signers(): Iterable<X509Certificate> {
+    return this.#signers.values()
+  }
+
+  signedBy(issuer: X509Certificate): void {
+    if (this.#signers.size < MOST_SIGNERS) this.#signers.set(issuer.fingerprint256, issuer)
   }
 
   adopt(lists: readonly Crl[]): void {
@@ -70,20 +82,23 @@ export class CrlShelf {
     for (const source of this.sources) version += source.version
     const known = this.#known.get(path)
     if (known?.version === version) return known.standings
-    const lists = this.sources.flatMap((source) => source.lists)
-    const standings = path.slice(0, -1).map((member, at) => this.#standingOf(member, path[at + 1], lists))
+    const standings = path.slice(0, -1).map((member, at) => this.#standingOf(member, path[at + 1]))
     this.#known.set(path, { version, standings })
     return standings
   }
 
-  #standingOf(member: X509Certificate, issuer: X509Certificate | undefined, lists: readonly Crl[]): Standing {
+  #standingOf(member: X509Certificate, issuer: X509Certificate | undefined): Standing {
     const subject = nameLine(member.subject)
     const [about, by] = [factsOf(member), issuer && factsOf(issuer)]
     if (about === undefined || by === undefined || issuer === undefined) {
       return { subject, revoked: undefined, spans: [], forged: false }
     }
-    const named = lists.filter((crl) => isNamed(crl, by))
-    const genuine = named.filter((crl) => this.#isSigned(crl, issuer, by))
+    const named = this.sources.flatMap((source) =>
+      source.lists.filter((crl) => isNamed(crl, by)).map((crl) => ({ source, crl })),
+    )
+    const signed = named.filter(({ crl }) => this.#isSigned(crl, issuer, by))
+    for (const { source } of signed) source.signedBy(issuer)
+    const genuine = signed.map(({ crl }) => crl)
     const entry = genuine.map((crl) => entryOf(crl, about.serial)).find((one) => one !== undefined)
     return {
       subject,

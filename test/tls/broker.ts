@@ -5,7 +5,7 @@ import { connect, createServer } from 'node:tls'
 import type { TlsOptions } from 'node:tls'
 import { brokerOptions } from '../../src/tls/contexts.ts'
 import type { BrokerContext } from '../../src/tls/contexts.ts'
-import { describe } from '../../src/tls/handshake.ts'
+import { describe, keepStaple } from '../../src/tls/handshake.ts'
 import type { HandshakeFacts, Verdict } from '../../src/tls/verdict.ts'
 
 export interface Listening extends AsyncDisposable {
@@ -64,6 +64,7 @@ export async function shakeHands(
     ...brokerOptions(context, name),
     ...(offered === undefined ? {} : { session: offered }),
   })
+  keepStaple(socket)
   let session: Buffer | undefined
   let facts: HandshakeFacts | undefined
   socket.on('session', (ticket: Buffer) => {
