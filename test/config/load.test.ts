@@ -106,6 +106,7 @@ describe('what a file becomes', () => {
           warnBefore: 30 * 86_400_000,
           postQuantum: 'prefer',
           weakCertificates: 'refuse',
+          revocation: { crl: [], refresh: 21_600_000, staple: 'check', unknown: 'accept' },
         },
         timeouts: { dial: 5000, handshake: 10_000, distrust: 60_000 },
         canary: { interval: 300_000 },

@@ -33,7 +33,12 @@ export async function listen(server: Server): Promise<Listening> {
 }
 
 /** A TLS server that greets with one byte after the handshake, so that tickets arrive before it. */
-export async function startTls(options: TlsOptions): Promise<Listening & { readonly received: Buffer[] }> {
+export async function startTls({
+  staple,
+  ...options
+}: TlsOptions & { readonly staple?: Buffer | undefined }): Promise<
+  Listening & { readonly received: Buffer[] }
+> {
   const received: Buffer[] = []
   const server = createServer(options, (socket) => {
     socket.on('error', () => {})
@@ -41,6 +46,11 @@ export async function startTls(options: TlsOptions): Promise<Listening & { reado
     socket.write('!')
   })
   server.on('tlsClientError', () => {})
+  if (staple !== undefined) {
+    server.on('OCSPRequest', (_leaf, _issuer, answer: (error: Error | null, staple: Buffer) => void) =>
+      answer(null, staple),
+    )
+  }
   return { ...(await listen(server)), received }
 }
 
