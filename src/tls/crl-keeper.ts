@@ -13,6 +13,7 @@ import { faultOf, issuerLine } from './crl-succession.ts'
 export interface KeeperDeps {
   /** Reads a file of at most `most` bytes. */
   readonly read: (path: string, most: number) => Buffer
+  readonly pace?: Pace
   /** Leaves the state as it is: commands may run as another user than the proxy. */
   readonly readOnly?: boolean
   readonly log: (level: 'info' | 'warn' | 'error', fields: object, message: string) => void
@@ -47,13 +48,18 @@ interface Kept {
   failures: number
 }
 
-/** How long a start waits for lists, and how soon a failed fetch is repeated; milliseconds. */
-const PATIENCE = 5000
-const SOONEST = 60_000
-const LATEST = 1_800_000
+/** Milliseconds: how long a start waits for lists, and how soon a fetch is repeated, ever later where it fails. */
+export interface Pace {
+  readonly patience: number
+  readonly soonest: number
+  readonly latest: number
+}
+
+const PACE: Pace = { patience: 5000, soonest: 60_000, latest: 1_800_000 }
 
 export class CrlKeeper implements Disposable {
   readonly #deps: KeeperDeps
+  readonly #pace: Pace
   readonly #end = new AbortController()
   #sources = new Map<string, CrlSource>()
   readonly #digests = new WeakMap<CrlSource, string>()
@@ -62,6 +68,7 @@ export class CrlKeeper implements Disposable {
 
   constructor(deps: KeeperDeps) {
     this.#deps = deps
+    this.#pace = deps.pace ?? PACE
   }
 
   /** The files and URLs in use. */
@@ -121,7 +128,7 @@ export class CrlKeeper implements Disposable {
     const missing = keptOf(uses, state).filter(({ source }) => (source.nextUpdate ?? 0) < Date.now())
     if (missing.length === 0) return
     const { promise: patience, resolve } = Promise.withResolvers<void>()
-    const timer = setTimeout(resolve, PATIENCE)
+    const timer = setTimeout(resolve, this.#pace.patience)
     await Promise.race([Promise.all(missing.map((kept) => this.#fetch(kept))), patience])
     clearTimeout(timer)
   }
@@ -149,9 +156,12 @@ export class CrlKeeper implements Disposable {
   #schedule(kept: Kept): void {
     if (this.#kept.get(kept.source.name) !== kept || this.#end.signal.aborted) return
     clearTimeout(kept.timer)
-    kept.timer = setTimeout(() => {
-      void this.#fetch(kept).then(() => this.#schedule(kept))
-    }, waitOf(kept)).unref()
+    kept.timer = setTimeout(
+      () => {
+        void this.#fetch(kept).then(() => this.#schedule(kept))
+      },
+      waitOf(kept, this.#pace),
+    ).unref()
   }
 
   /** One at a time for a URL; never rejects. */
@@ -239,10 +249,10 @@ function keptOf(uses: readonly Use[], state: string): Kept[] {
 }
 
 /** Well before a list ends, so that a CA whose server is away for a while harms nobody. */
-function waitOf({ source, refresh, failures }: Kept): number {
+function waitOf({ source, refresh, failures }: Kept, { soonest, latest }: Pace): number {
   const left = (source.nextUpdate ?? 0) - Date.now()
-  const due = Math.max(Math.min(refresh, left / 2), SOONEST)
-  const again = Math.min(SOONEST * 2 ** (failures - 1), LATEST)
+  const due = Math.max(Math.min(refresh, left / 2), soonest)
+  const again = Math.min(soonest * 2 ** (failures - 1), latest)
   // A tenth more or less, so that several proxies do not ask together.
   return (failures === 0 ? due : Math.min(due, again)) * (0.9 + Math.random() / 5)
 }
