@@ -35,7 +35,7 @@ export class Lists implements Disposable {
     this.#keeper = new CrlKeeper({
       read: readBounded,
       log: (level, fields, message) => log[level]({ ...fields }, message),
-      onFetched: (name, succeeded) => metrics.listFetched(name, succeeded),
+      onFetched: (succeeded) => metrics.listFetched(succeeded),
       onChanged: (source) => this.#changed(source),
     })
   }

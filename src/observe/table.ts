@@ -212,7 +212,6 @@ export const metricTable = {
     { upstream, crl },
   ),
   pulseward_crl_fetches_total: metric('counter', 'Brokers', 'Fetches of revocation lists from their URLs.', {
-    crl,
     result: { meaning: 'how it ended', values: ['success', 'failure'] },
   }),
 

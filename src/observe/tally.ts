@@ -162,8 +162,8 @@ export class Tally {
   }
 
   /** A revocation list was fetched from its URL, or could not be. */
-  listFetched(crl: string, succeeded: boolean): void {
-    this.#counters.pulseward_crl_fetches_total.add({ crl, result: succeeded ? 'success' : 'failure' })
+  listFetched(succeeded: boolean): void {
+    this.#counters.pulseward_crl_fetches_total.add({ result: succeeded ? 'success' : 'failure' })
   }
 
   /** A server has an address that is trusted, whatever its other addresses are. */

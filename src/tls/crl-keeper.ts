@@ -18,7 +18,7 @@ export interface KeeperDeps {
   readonly readOnly?: boolean
   readonly log: (level: 'info' | 'warn' | 'error', fields: object, message: string) => void
   /** A fetch of a list ended. */
-  readonly onFetched?: (name: string, succeeded: boolean) => void
+  readonly onFetched?: (succeeded: boolean) => void
   /** Other lists are in force. */
   readonly onChanged?: (source: CrlSource) => void
 }
@@ -183,12 +183,12 @@ export class CrlKeeper implements Disposable {
       const fault = faultOf(lists, source, anchors)
       if (fault !== undefined) throw new Error(fault)
       kept.failures = 0
-      this.#deps.onFetched?.(source.name, true)
+      this.#deps.onFetched?.(true)
       if (!isSame(lists, source.lists)) await this.#install(source, lists, { bytes, state })
     } catch (error) {
       if (signal.aborted) return
       kept.failures += 1
-      this.#deps.onFetched?.(source.name, false)
+      this.#deps.onFetched?.(false)
       const { nextUpdate } = source
       const inForceUntil = nextUpdate === undefined ? 'none' : new Date(nextUpdate).toISOString()
       const fields = { crl: source.name, error: messageOf(error), failures: kept.failures, inForceUntil }

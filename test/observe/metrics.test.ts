@@ -42,7 +42,7 @@ describe('the names and labels', () => {
       'gauge pulseward_upstream_pin_not_after_timestamp_seconds{upstream,pin,role}',
       'counter pulseward_upstream_pin_mismatches_reported_total{upstream,verdict}',
       'gauge pulseward_upstream_crl_next_update_timestamp_seconds{upstream,crl}',
-      'counter pulseward_crl_fetches_total{crl,result}',
+      'counter pulseward_crl_fetches_total{result}',
       'counter pulseward_evidence_incidents_total{verdict}',
       'gauge pulseward_evidence_bytes{}',
       'counter pulseward_evidence_failures_total{reason}',

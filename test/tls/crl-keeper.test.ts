@@ -42,7 +42,7 @@ function keeping(more: Partial<KeeperDeps> = {}): Kept & Disposable {
       return bytes
     },
     log: (_level, fields, message) => lines.push({ message, fields: { ...fields } }),
-    onFetched: (_name, succeeded) => fetches.push(succeeded),
+    onFetched: (succeeded) => fetches.push(succeeded),
     pace: { patience: 20_000, soonest: 20, latest: 40 },
     ...more,
   })
