@@ -1,15 +1,15 @@
-// A list that names the broker comes into force under a running proxy: new sessions are refused, open ones live.
+// A broker that was revoked, by a list that comes into force under a running proxy or by its own staple, gets no session.
 
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { TestBroker } from '../help/broker.ts'
 import { makeCa, makeLeaf } from '../help/certificates.ts'
 import { Device } from '../help/device.ts'
 import { ListServer } from '../help/list-server.ts'
-import { listen, Mosquitto, publish } from '../help/mosquitto.ts'
-import { mosquittoTools } from '../help/mosquitto.ts'
+import { listen, Mosquitto, mosquittoTools, publish } from '../help/mosquitto.ts'
 import { connectPacket } from '../help/packets.ts'
 import { makePki } from '../help/pki.ts'
 import { Proxy, ward } from '../help/proxy.ts'
-import { makeList, pemList } from '../help/revocation.ts'
+import { makeList, makeResponse, mustStaple, pemList } from '../help/revocation.ts'
 import { describeWith } from '../help/tools.ts'
 import { eventually } from '../help/wait.ts'
 
@@ -105,4 +105,36 @@ describeWith(mosquittoTools, 'a broker that was revoked', () => {
     expect(await answerTo(proxy)).toBe(refused)
     expect(server.asked).toBe(2)
   }, 60_000)
+})
+
+describe('a broker that has to staple', () => {
+  const stapled = makeLeaf(ca, { names: ['127.0.0.1'], more: [mustStaple] })
+
+  test.each([
+    {
+      what: 'serves devices with a good response',
+      staple: makeResponse({ leaf: stapled, issuer: ca }),
+      causes: [],
+    },
+    { what: 'is refused without one', staple: undefined, causes: ['staple-missing'] },
+    {
+      what: 'is refused with one that says it was revoked',
+      staple: makeResponse({ leaf: stapled, issuer: ca, status: 'revoked', reason: 1 }),
+      causes: ['revoked'],
+    },
+  ])('$what', async ({ staple, causes }) => {
+    const shown = { cert: stapled.cert, key: stapled.key, ...(staple && { staple }) }
+    await using broker = await TestBroker.start(shown)
+    const config = ward({ brokers: [broker.port], timeouts: { distrust: '1h' } })
+    await using proxy = await Proxy.start({ config, files: { 'ca.pem': ca.cert } })
+    if (causes.length === 0) {
+      await proxy.waitForReady(200)
+      expect([await answerTo(proxy), await answerTo(proxy)]).toEqual([accepted, accepted])
+      return
+    }
+    const line = await proxy.line(untrusted)
+    expect(line['causes']).toEqual(causes)
+    expect(await answerTo(proxy)).toBe(refused)
+    expect(broker.applicationBytes).toBe(0)
+  })
 })

@@ -7,6 +7,7 @@ import { brokerOptions } from '../../src/tls/contexts.ts'
 import type { BrokerContext } from '../../src/tls/contexts.ts'
 import { describe, keepStaple } from '../../src/tls/handshake.ts'
 import type { HandshakeFacts, Verdict } from '../../src/tls/verdict.ts'
+import { answerWith } from '../help/broker.ts'
 
 export interface Listening extends AsyncDisposable {
   readonly port: number
@@ -46,11 +47,7 @@ export async function startTls({
     socket.write('!')
   })
   server.on('tlsClientError', () => {})
-  if (staple !== undefined) {
-    server.on('OCSPRequest', (_leaf, _issuer, answer: (error: Error | null, staple: Buffer) => void) =>
-      answer(null, staple),
-    )
-  }
+  if (staple !== undefined) server.on('OCSPRequest', answerWith(staple))
   return { ...(await listen(server)), received }
 }
 
