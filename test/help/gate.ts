@@ -18,6 +18,7 @@ import { Sweep } from '../../src/proxy/sweep.ts'
 import { Upstream } from '../../src/proxy/upstream.ts'
 import { brokerContext, type BrokerTls } from '../../src/tls/contexts.ts'
 import type { Pin } from '../../src/tls/pinset.ts'
+import type { RevocationSettings } from '../../src/tls/revocation.ts'
 import { trustSettings } from '../../src/tls/trust.ts'
 import { Exposition } from './exposition.ts'
 import { Diary } from './diary.ts'
@@ -32,6 +33,7 @@ export interface PlanOptions extends Partial<Omit<BrokerTls, 'ca'>> {
   readonly pins?: readonly (Pin | string)[]
   readonly pinMode?: 'enforce' | 'report'
   readonly warnBefore?: number
+  readonly revocation?: RevocationSettings
   readonly name?: string
   readonly serverName?: string
   readonly timeouts?: Partial<UpstreamPlan['timeouts']>
@@ -44,6 +46,7 @@ export function upstreamPlan({
   pins = [],
   pinMode = 'enforce',
   warnBefore = 0,
+  revocation,
   name = 'hospital',
   serverName,
   timeouts,
@@ -66,6 +69,7 @@ export function upstreamPlan({
       minVersion,
       postQuantum,
       weakCertificates,
+      ...(revocation && { revocation }),
     }),
     warnBefore,
     timeouts: { dial: 5000, handshake: 10_000, distrust: 60_000, ...timeouts },
