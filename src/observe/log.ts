@@ -38,7 +38,7 @@ interface LogOptions {
 const WAITING_BYTES = 8 * 1024 * 1024
 
 /** Lines go out together once there is this much of them, or this many milliseconds have passed. */
-const BATCH_BYTES = 4096
+const BATCH_BYTES = 12 * 1024
 const FLUSH_EVERY = 200
 
 export function createLog({ level, destination, onDrop = () => undefined }: LogOptions): RootLog {
@@ -59,10 +59,12 @@ export function createLog({ level, destination, onDrop = () => undefined }: LogO
   })
 
   function logWith(bindings: Fields): Log {
+    const isRoot = Object.keys(bindings).length === 0
     const write =
       (at: Level): Write =>
       (fields, message) => {
-        if (writer.isLevelEnabled(at)) writer[at](redact({ ...bindings, ...fields }), redactText(message))
+        if (!writer.isLevelEnabled(at)) return
+        writer[at](redact(isRoot ? fields : { ...bindings, ...fields }), redactText(message))
       }
     return {
       debug: write('debug'),

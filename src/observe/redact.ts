@@ -15,18 +15,9 @@ const FRAMES = 6
 /** Error messages and served chains need more room than a client id. */
 const LONGEST_TEXT = 1024
 
-/** What pino puts into every line itself; a field of that name would make the line mean two things. */
-const RESERVED = new Set(['level', 'time', 'msg'])
-
 /** The fields as pino may print them; values that have no place in a log become a word in brackets. */
 export function redact(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const room = { left: MOST }
-  return Object.fromEntries(
-    Object.entries(redactEntries(fields, 1, room)).map(([name, value]) => [
-      RESERVED.has(name) ? `${name}_` : name,
-      value,
-    ]),
-  )
+  return redactEntries(fields, 1, { left: MOST })
 }
 
 /** Text for a log line: printable, without private keys and without the user part of a URL. */
@@ -38,16 +29,43 @@ export function redactText(text: string): string {
 }
 
 function redactEntries(fields: object, depth: number, room: { left: number }): Record<string, unknown> {
-  const entries: [string, unknown][] = []
+  const told: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(fields)) {
     if (room.left <= 0) break
-    entries.push([
-      printable(name, LONGEST_NAME),
-      SECRET.test(name) ? REDACTED : redactValue(value, depth, room),
-    ])
+    const { shown, outermost, isSecret } = nameOf(name)
+    told[depth === 1 ? outermost : shown] = isSecret ? REDACTED : redactValue(value, depth, room)
   }
-  return Object.fromEntries(entries)
+  return told
 }
+
+/** What a line makes of a field's name. */
+interface FieldName {
+  readonly shown: string
+  /** Where it is a field of the line itself. */
+  readonly outermost: string
+  readonly isSecret: boolean
+}
+
+/** Two lines are written for every session, and their names are always the same. */
+const names = new Map<string, FieldName>()
+const MOST_NAMES = 512
+
+function nameOf(name: string): FieldName {
+  const known = names.get(name)
+  if (known !== undefined) return known
+  const bounded = printable(name, LONGEST_NAME)
+  const shown = bounded === '__proto__' ? '__proto___' : bounded
+  const fresh = {
+    shown,
+    outermost: RESERVED.has(shown) ? `${shown}_` : shown,
+    isSecret: SECRET.test(name),
+  }
+  if (names.size < MOST_NAMES) names.set(name, fresh)
+  return fresh
+}
+
+/** What pino puts into every line itself; a field of that name would make the line mean two things. */
+const RESERVED = new Set(['level', 'time', 'msg'])
 
 function redactValue(value: unknown, depth: number, room: { left: number }): unknown {
   room.left -= 1

@@ -1,5 +1,6 @@
 // One handshake with one address of a server, and what it amounts to: judged, failed, or a defect of ours.
 
+import { isIP } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { UpstreamPlan } from '../config/snapshot.ts'
 import { peerAddress } from '../net/address.ts'
@@ -80,7 +81,8 @@ export async function meet(
     try {
       const facts = describe(socket, { name, at: Date.now(), earlier: ticket?.verdict })
       const verdict = judge(facts, trust)
-      const met = peerAddress(socket.remoteAddress)
+      // The system is asked only where it chose.
+      const met = isIP(address) > 0 ? address : peerAddress(socket.remoteAddress)
       if (verdict.verdict !== 'trusted') hangUp(socket, course)
       return { kind: 'judged', facts, verdict, address: met, seconds, course, socket }
     } catch (error) {

@@ -66,11 +66,11 @@ export function isNotYetValid(certificate: X509Certificate, at: number): boolean
 
 /** Read once: Node parses both anew whenever it is asked, and every handshake asks. */
 function datesOf(certificate: X509Certificate): Dates {
-  const known = dates.get(certificate)
+  const known = datesKnown.get(certificate)
   if (known !== undefined) return known
   const { validFromDate, validToDate } = certificate
   const fresh = { notBefore: validFromDate.getTime(), notAfter: validToDate.getTime() }
-  dates.set(certificate, fresh)
+  datesKnown.set(certificate, fresh)
   return fresh
 }
 
@@ -80,7 +80,7 @@ interface Dates {
   readonly notAfter: number
 }
 
-const dates = new WeakMap<X509Certificate, Dates>()
+const datesKnown = new WeakMap<X509Certificate, Dates>()
 
 export function isInDate(path: readonly X509Certificate[], at: number): boolean {
   return !path.some((member) => isExpired(member, at) || isNotYetValid(member, at))
