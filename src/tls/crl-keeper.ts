@@ -180,7 +180,7 @@ export class CrlKeeper implements Disposable {
       const ca = [...getCACertificates('default'), ...anchors.flatMap((one) => (one.areOwn ? one.pem : []))]
       const bytes = await fetchList(source.name, { ca, signal })
       const lists = readCrls(bytes)
-      const fault = faultOf(lists, source, anchors)
+      const fault = faultOf(lists, source, anchors, Date.now())
       if (fault !== undefined) throw new Error(fault)
       kept.failures = 0
       this.#deps.onFetched?.(true)

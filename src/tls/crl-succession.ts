@@ -17,7 +17,12 @@ export function faultOf(
   fresh: readonly Crl[],
   source: CrlSource,
   anchors: readonly TrustAnchors[],
+  now: number,
 ): string | undefined {
+  const lost = source.lists.find(
+    (crl) => crl.nextUpdate >= now && !fresh.some((other) => isSuccessor(other, crl)),
+  )
+  if (lost !== undefined) return `what it sent has no list by ${issuerLine(lost)} any more`
   const signers = [...source.signers]
   const known = [...signers, ...anchors.flatMap(({ bySubject }) => [...bySubject.values()].flat())]
   for (const crl of fresh) {
@@ -31,7 +36,7 @@ export function faultOf(
     if (named.length === 0 && signers.length > 0) {
       return `what it sent is by ${issuerLine(crl)}, whom no chain has shown`
     }
-    const before = source.lists.find(({ issuer }) => issuer.equals(crl.issuer))
+    const before = source.lists.find((one) => isSuccessor(crl, one))
     if (before !== undefined && isOlder(crl, before)) return 'what it sent is older than the list in force'
   }
   return undefined
@@ -44,6 +49,12 @@ export function issuerLine({ issuer }: Crl): string {
   } catch {
     return '(unreadable name)'
   }
+}
+
+/** By the same key of the same CA, as far as they say. */
+function isSuccessor(fresh: Crl, before: Crl): boolean {
+  const [one, other] = [fresh.keyId, before.keyId]
+  return fresh.issuer.equals(before.issuer) && (one === other || (one && other && one.equals(other)) === true)
 }
 
 function isBy(crl: Crl, candidate: X509Certificate): boolean {

@@ -34,7 +34,7 @@ export interface OcspResponse {
 }
 
 /** A staple has one answer and a certificate or two. */
-export const LARGEST_RESPONSE = 64 * 1024
+const LARGEST_RESPONSE = 64 * 1024
 const MOST_ANSWERS = 16
 const MOST_CERTIFICATES = 4
 

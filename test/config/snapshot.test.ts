@@ -40,7 +40,7 @@ async function place(): Promise<Folder> {
   return await Folder.make({ 'ca.pem': pki.ca.cert, 'leaf.pem': leaf.cert, 'leaf.key': leaf.key })
 }
 
-const bare = { accepted: [], listsOf: (place: string) => new CrlSource(place) }
+const bare = { accepted: [], listsOf: (name: string) => new CrlSource(name) }
 const upstream = { servers: ['mqtts://127.0.0.1:8883'], tls: { ca: 'ca.pem' } }
 const ward = { name: 'ward', bind: '127.0.0.1:1883', accept: ['mqtt'], upstream: 'hospital' }
 const plain = { listeners: [ward], upstreams: { hospital: upstream } }

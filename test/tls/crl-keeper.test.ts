@@ -158,7 +158,12 @@ test.each([
     makeList({ issuer: ca, number: 9, signer: other }),
     'bears the name of listing ca and not its signature',
   ],
-  ['of another CA', makeList({ issuer: other, number: 9 }), 'is by other ca, whom no chain has shown'],
+  ['of another CA', makeList({ issuer: other, number: 9 }), 'has no list by listing ca any more'],
+  [
+    'joined by one of another CA',
+    Buffer.from(pemList(makeList({ issuer: ca, number: 9, from: Date.now() }), makeList({ issuer: other }))),
+    'is by other ca, whom no chain has shown',
+  ],
   ['no list', Buffer.from('<html>'), 'this is no revocation list'],
 ])('a list that is %s does not take the place of another', async (_, worse, says) => {
   await using state = await Folder.make()
