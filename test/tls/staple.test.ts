@@ -1,16 +1,22 @@
 // OCSP staples: nothing but what the issuer, or who it certified, signed is ever believed; and each is checked once.
 
 import { X509Certificate } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
+import { connect } from 'node:tls'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { brokerContext, brokerOptions } from '../../src/tls/contexts.ts'
+import { describe as describeHandshake, keepStaple } from '../../src/tls/handshake.ts'
 import { readStaple, StapleMemory } from '../../src/tls/staple.ts'
 import type { Stapled } from '../../src/tls/staple.ts'
 import { makeCa, makeLeaf } from '../help/certificates.ts'
+import { Child } from '../help/child.ts'
 import { Folder } from '../help/folder.ts'
 import { openssl } from '../help/openssl.ts'
 import { makeResponse, ocspSigning } from '../help/revocation.ts'
-import { describeWith } from '../help/tools.ts'
+import { describeWith, tool } from '../help/tools.ts'
+import { eventually } from '../help/wait.ts'
 
 const ca = makeCa('Stapling CA')
 const leaf = makeLeaf(ca)
@@ -71,6 +77,47 @@ test('the same bytes are checked once, others anew, and of many certificates onl
 })
 
 describeWith(['openssl'], 'openssl', () => {
+  test.each(['-tls1_2', '-tls1_3'])(
+    'a response that its server sends along arrives (%s)',
+    async (version) => {
+      const staple = makeResponse({ leaf, issuer: ca })
+      await using folder = await Folder.make({ 'leaf.pem': leaf.cert, 'leaf.key': leaf.key })
+      await writeFile(folder.at('staple'), staple)
+      const shown = [
+        '-cert',
+        folder.at('leaf.pem'),
+        '-key',
+        folder.at('leaf.key'),
+        '-status_file',
+        folder.at('staple'),
+      ]
+      await using server = new Child(tool('openssl'), [
+        's_server',
+        '-accept',
+        '127.0.0.1:0',
+        version,
+        ...shown,
+      ])
+      const port = await eventually(
+        'a port',
+        () => /^ACCEPT 127\.0\.0\.1:(\d+)$/m.exec(server.stdout.toString())?.[1],
+      )
+      const context = brokerContext({
+        ca: [ca.cert],
+        minVersion: 'TLSv1.2',
+        postQuantum: 'prefer',
+        staple: true,
+      })
+      const name = 'broker.ward.example'
+      const socket = connect({ port: Number(port), host: '127.0.0.1', ...brokerOptions(context, name) })
+      keepStaple(socket)
+      await once(socket, 'secureConnect')
+      const facts = describeHandshake(socket, { name, at: Date.now() })
+      socket.destroy()
+      expect(facts.staple).toEqual(staple)
+    },
+  )
+
   test('a response that its responder gave is read alike', async () => {
     await using folder = await Folder.make({
       'ca.pem': ca.cert,
