@@ -2,6 +2,7 @@
 
 import { X509Certificate } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'
+import { createServer } from 'node:https'
 import { expect, test } from 'vitest'
 import { trustAnchors } from '../../src/tls/anchors.ts'
 import { fetchList } from '../../src/tls/crl-fetch.ts'
@@ -14,6 +15,7 @@ import { Folder } from '../help/folder.ts'
 import { ListServer } from '../help/list-server.ts'
 import { makeList, pemList } from '../help/revocation.ts'
 import { eventually } from '../help/wait.ts'
+import { listen } from './broker.ts'
 
 const ca = makeCa('Listing CA')
 const other = makeCa('Other CA')
@@ -234,6 +236,20 @@ test('a fetch follows a few redirects, and is bounded in size, time and where it
   await expect(ask({ timeout: 50 })).rejects.toThrow('it took too long')
   server.answer = (request) => void request.socket.destroy()
   await expect(ask()).rejects.toMatchObject({ code: 'ECONNRESET' })
+})
+
+test('over HTTPS the server may be of a public CA or of those of the upstream', async () => {
+  const shown = makeLeaf(ca, { names: ['127.0.0.1'] })
+  const bytes = makeList({ issuer: ca })
+  await using server = await listen(
+    createServer({ cert: shown.cert, key: shown.key }, (_, response) => void response.end(bytes)),
+  )
+  const { signal } = new AbortController()
+  const url = `https://127.0.0.1:${server.port}/ca.crl`
+  expect(await fetchList(url, { ca: [ca.cert], signal })).toEqual(bytes)
+  await expect(fetchList(url, { ca: [other.cert], signal })).rejects.toMatchObject({
+    code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  })
 })
 
 /** What the server answers now. */

@@ -189,6 +189,11 @@ export const revocationCases: readonly Case[] = [
     ...revoked,
   },
   {
+    what: 'list: its issuer in other letters',
+    make: lists((leaf) => [{ issuer: makeCa('LISTING  ca', { key: middle.pair }), revoked: [leaf] }]),
+    ...revoked,
+  },
+  {
     what: 'list: two of one CA, one names the leaf',
     make: lists((leaf) => [{}, { number: 2, revoked: [leaf] }]),
     ...revoked,

@@ -1,12 +1,14 @@
 // Revocation in force: lists that change under an open upstream, resumed sessions, and transparency as a hint.
 
 import { X509Certificate } from 'node:crypto'
+import { getCACertificates } from 'node:tls'
 import { expect, test } from 'vitest'
 import { trustAnchors } from '../../src/tls/anchors.ts'
 import { readCrls } from '../../src/tls/crl.ts'
 import { CrlShelf, CrlSource } from '../../src/tls/crl-source.ts'
 import type { RevocationSettings } from '../../src/tls/revocation.ts'
 import { judge, trustSettings, type TrustSettings } from '../../src/tls/trust.ts'
+import { TimestampMemory } from '../../src/tls/transparency.ts'
 import type { HandshakeFacts, Verdict } from '../../src/tls/verdict.ts'
 import { makeCa, makeLeaf, type Made } from '../help/certificates.ts'
 import { makeList, makeResponse, timestamps } from '../help/revocation.ts'
@@ -126,4 +128,14 @@ test('a certificate no log vouches for is remarked upon where the one before was
     remarks: [expect.stringContaining('logs did for the one before')],
   })
   expect(judge(facts, settings).remarks).toEqual(verdict.remarks)
+})
+
+test('a certificate of a public CA that no log vouches for is remarked upon', () => {
+  const anchor = new X509Certificate(getCACertificates('bundled')[0] ?? '')
+  const memory = new TimestampMemory()
+  const plain = new X509Certificate(makeLeaf(ca).cert)
+  const logged = new X509Certificate(makeLeaf(ca, { more: [timestamps(1)] }).cert)
+  expect(memory.remark(name, [plain, anchor])).toContain('though its CA is a public one')
+  expect(memory.remark(name, [plain, new X509Certificate(ca.cert)])).toBeUndefined()
+  expect(memory.remark(name, [logged, anchor])).toBeUndefined()
 })

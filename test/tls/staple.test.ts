@@ -93,6 +93,7 @@ describeWith(['openssl'], 'openssl', () => {
       ]
       await using server = new Child(tool('openssl'), [
         's_server',
+        '-www',
         '-accept',
         '127.0.0.1:0',
         version,
