@@ -93,10 +93,13 @@ export class CrlKeeper implements Disposable {
         const digest = createHash('sha256').update(bytes).digest('hex')
         if (this.#digests.get(source) === digest) continue
         const lists = readCrls(bytes)
-        changes.push(() => {
+        const change = (): void => {
           this.#digests.set(source, digest)
           this.#adopt(source, lists)
-        })
+        }
+        // Nobody else knows a new source yet.
+        if (known === undefined) change()
+        else changes.push(change)
       } else if (known === undefined) {
         const { lists, warning } = await readCached(
           state,
@@ -167,10 +170,10 @@ export class CrlKeeper implements Disposable {
   /** One at a time for a URL; never rejects. */
   async #fetch(kept: Kept): Promise<void> {
     const { name } = kept.source
-    const running = this.#fetching.get(name) ?? this.#fetchNow(kept)
+    const running =
+      this.#fetching.get(name) ?? this.#fetchNow(kept).finally(() => this.#fetching.delete(name))
     this.#fetching.set(name, running)
     await running
-    this.#fetching.delete(name)
   }
 
   async #fetchNow(kept: Kept): Promise<void> {

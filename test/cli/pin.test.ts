@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import { stat } from 'node:fs/promises'
+import { stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
@@ -210,6 +210,11 @@ test('what logs and an OCSP response vouch for, and what the lists of proxy.yaml
   expect(revoked.status).toBe(1)
   expect(revoked.out).toContain('not trusted: revoked (revoked)\n')
   expect(server.asked).toBe(1)
+  await writeFile(folder.at('ca.crl'), makeList({ issuer: ca, revoked: [shown] }))
+  const byFile = { ...tls, revocation: { crl: 'ca.crl' } }
+  const other = { listeners, upstreams: { hospital: { ...upstreams.hospital, tls: byFile } } }
+  await folder.write('other.yaml', JSON.stringify(other))
+  expect((await ask('-c', 'other.yaml')).out).toContain('not trusted: revoked (revoked)\n')
   // It may run as another user than the proxy.
   await expect(stat(folder.at('state'))).rejects.toMatchObject({ code: 'ENOENT' })
 })
