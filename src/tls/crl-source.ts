@@ -2,6 +2,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { entryOf } from './crl.ts'
 import type { Crl } from './crl.ts'
+import { isWithin } from './crl-scope.ts'
 import { only, TAG } from './der.ts'
 import { attributesOf, factsOf } from './extensions.ts'
 import type { CertificateFacts } from './extensions.ts'
@@ -58,10 +59,12 @@ export interface Standing {
   readonly subject: string
   /** Why it is revoked; undefined where no list names it. */
   readonly revoked: string | undefined
-  /** From when until when its issuer's lists clear it; none where no list is by its issuer. */
+  /** From when until when its issuer's lists clear it; none where no list is by its issuer, or none would name it. */
   readonly spans: readonly { readonly from: number; readonly until: number }[]
   /** A list bears the issuer's name, and not its signature. */
   readonly forged: boolean
+  /** A list is by its issuer and speaks of other certificates. */
+  readonly leftOut: boolean
 }
 
 /** The lists of one upstream. */
@@ -91,7 +94,7 @@ export class CrlShelf {
     const subject = nameLine(member.subject)
     const [about, by] = [factsOf(member), issuer && factsOf(issuer)]
     if (about === undefined || by === undefined || issuer === undefined) {
-      return { subject, revoked: undefined, spans: [], forged: false }
+      return { subject, revoked: undefined, spans: [], forged: false, leftOut: false }
     }
     const named = this.sources.flatMap((source) =>
       source.lists.filter((crl) => isNamed(crl, by)).map((crl) => ({ source, crl })),
@@ -100,11 +103,13 @@ export class CrlShelf {
     for (const { source } of signed) source.signedBy(issuer)
     const genuine = signed.map(({ crl }) => crl)
     const entry = genuine.map((crl) => entryOf(crl, about.serial)).find((one) => one !== undefined)
+    const within = genuine.filter(({ scope }) => isWithin(scope, about))
     return {
       subject,
       revoked: entry && `revoked on ${momentText(new Date(entry.at))} (${entry.why})`,
-      spans: genuine.map(({ thisUpdate, nextUpdate }) => ({ from: thisUpdate, until: nextUpdate })),
+      spans: within.map(({ thisUpdate, nextUpdate }) => ({ from: thisUpdate, until: nextUpdate })),
       forged: genuine.length < named.length,
+      leftOut: within.length < genuine.length,
     }
   }
 

@@ -51,10 +51,15 @@ export function issuerLine({ issuer }: Crl): string {
   }
 }
 
-/** By the same key of the same CA, as far as they say. */
+/** By the same key of the same CA, as far as they say, and about the same certificates. */
 function isSuccessor(fresh: Crl, before: Crl): boolean {
   const [one, other] = [fresh.keyId, before.keyId]
+  if (scopeText(fresh) !== scopeText(before)) return false
   return fresh.issuer.equals(before.issuer) && (one === other || (one && other && one.equals(other)) === true)
+}
+
+function scopeText({ scope }: Crl): string {
+  return scope === undefined ? '' : JSON.stringify([scope.only, scope.places])
 }
 
 function isBy(crl: Crl, candidate: X509Certificate): boolean {

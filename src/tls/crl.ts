@@ -1,5 +1,7 @@
 // Certificate revocation lists (RFC 5280, 5): read in bounded steps, complete ones only, and asked by serial number.
 import { PulsewardError } from '../errors.ts'
+import { readScope } from './crl-scope.ts'
+import type { CrlScope } from './crl-scope.ts'
 import { elements, expect, extensionsOf, only, serialOf, TAG, timeOf, Walk, wholeBytes } from './der.ts'
 import type { Element, Extension } from './der.ts'
 import type { Signed } from './signature.ts'
@@ -9,6 +11,8 @@ export interface Crl {
   readonly issuer: Buffer
   /** Which key of that issuer signed it, where it says so. */
   readonly keyId: Buffer | undefined
+  /** Undefined for all certificates of the issuer. */
+  readonly scope: CrlScope | undefined
   /** It grows from list to list; undefined where it is absent. */
   readonly number: bigint | undefined
   /** Milliseconds since 1970. */
@@ -85,6 +89,7 @@ function read(bytes: Buffer): Crl {
   return {
     issuer: issuer?.whole ?? Buffer.alloc(0),
     keyId: keyIdOf(extensions.find(({ type }) => type === TYPE.authorityKeyId)),
+    scope: scopeOf(extensions.find(({ type }) => type === TYPE.distributionPoint)),
     number: numberOf(extensions.find(({ type }) => type === TYPE.number)),
     thisUpdate: timeOf(from),
     nextUpdate: timeOf(until),
@@ -107,9 +112,6 @@ function refuseSpecial(extensions: readonly Extension[]): void {
   const types = new Set(extensions.map(({ type }) => type))
   if (types.has(TYPE.delta))
     throw invalid('it is a delta: it only adds to another list; use the complete one')
-  if (types.has(TYPE.distributionPoint)) {
-    throw invalid('it is partitioned or indirect (issuing distribution point); use a complete one')
-  }
   const known: ReadonlySet<string> = new Set(Object.values(TYPE))
   const strange = extensions.find(({ type, critical }) => critical && !known.has(type))
   if (strange !== undefined) throw invalid(`it has a critical extension nobody here knows (${strange.type})`)
@@ -118,6 +120,13 @@ function refuseSpecial(extensions: readonly Extension[]): void {
 function keyIdOf(extension: Extension | undefined): Buffer | undefined {
   if (extension === undefined) return undefined
   return elements(only(extension.value, TAG.sequence)).find(({ tag }) => tag === 0x80)?.content
+}
+
+function scopeOf(extension: Extension | undefined): CrlScope | undefined {
+  if (extension === undefined) return undefined
+  const scope = readScope(extension.value)
+  if (scope !== undefined) return scope
+  throw invalid('it is indirect, or of some reasons only (issuing distribution point); use a complete one')
 }
 
 function numberOf(extension: Extension | undefined): bigint | undefined {

@@ -1,5 +1,6 @@
 // What a certificate says of itself beyond what node tells: signature algorithm, key usage, constraints, in bounded reads.
 import type { X509Certificate } from 'node:crypto'
+import { placesOf } from './crl-scope.ts'
 import { dotted, elements, expect, extensionsOf, only, serialOf, TAG, wholeBytes } from './der.ts'
 import type { Element } from './der.ts'
 
@@ -49,6 +50,8 @@ export interface CertificateFacts {
   readonly answers: boolean
   /** Whether a handshake with it is to bring an OCSP response (RFC 7633). */
   readonly mustStaple: boolean
+  /** Where it says that lists which may name it are published. */
+  readonly places: readonly string[]
   /** How many logs vouch, within it, to have seen it (RFC 6962, 3.3). */
   readonly timestamps: number
 }
@@ -104,6 +107,7 @@ function read(raw: Buffer): CertificateFacts {
     signsLists: usage === undefined || (usage & 0x02) !== 0,
     answers: purposes?.includes(OCSP_SIGNING) === true,
     mustStaple: optional(byType.get(TYPE.tlsFeature), asksForStaple) ?? false,
+    places: optional(byType.get(TYPE.distributionPoints), placesOf) ?? [],
     timestamps: optional(byType.get(TYPE.timestamps), countTimestamps) ?? 0,
   }
 }
@@ -114,6 +118,7 @@ const TYPE = {
   alternativeNames: '2.5.29.17',
   basicConstraints: '2.5.29.19',
   nameConstraints: '2.5.29.30',
+  distributionPoints: '2.5.29.31',
   extendedKeyUsage: '2.5.29.37',
   tlsFeature: '1.3.6.1.5.5.7.1.24',
   timestamps: '1.3.6.1.4.1.11129.2.4.2',
@@ -124,10 +129,9 @@ const OCSP_SIGNING = '1.3.6.1.5.5.7.3.9'
 /** The number of the TLS extension that asks for a staple (RFC 6066, 8). */
 const STATUS_REQUEST = 5
 
-/** Those read here, and those OpenSSL sees to: CRL distribution points and all about policies. */
+/** Those read here, and those OpenSSL sees to: all about policies. */
 const KNOWN: ReadonlySet<string> = new Set([
   ...Object.values(TYPE),
-  '2.5.29.31',
   '2.5.29.32',
   '2.5.29.33',
   '2.5.29.36',

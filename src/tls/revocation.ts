@@ -103,7 +103,7 @@ function revokedBy({ subject, revoked }: Standing): Objection[] {
 }
 
 /** Why lists do not clear a member now; none where one does, or where it is revoked anyway. */
-function doubtsAbout({ subject, revoked, spans, forged }: Standing, at: number): string[] {
+function doubtsAbout({ subject, revoked, spans, forged, leftOut }: Standing, at: number): string[] {
   if (revoked !== undefined || spans.some(({ from, until }) => from <= at + SKEW && at <= until)) return []
   const last = Math.max(...spans.map(({ until }) => until))
   const open = `whether "${subject}" is revoked is not known`
@@ -111,6 +111,7 @@ function doubtsAbout({ subject, revoked, spans, forged }: Standing, at: number):
     return [`${open}: the list of its issuer counted until ${momentText(new Date(last))}`]
   }
   if (spans.length > 0) return [`${open}: the list of its issuer is of a time yet to come`]
+  if (leftOut) return [`${open}: the list of its issuer is about other certificates`]
   return forged
     ? [`${open}: a list bears the name of its issuer and not its signature`]
     : [`${open}: there is no list of its issuer`]

@@ -145,6 +145,22 @@ export function makeFailure(code: number): Buffer {
 
 const HASHES = { sha1: '1.3.14.3.2.26', sha256: '2.16.840.1.101.3.4.2.1', md5: '1.2.840.113549.2.5' }
 
+/** Limits a list to some certificates (RFC 5280, 5.2.5). */
+export function scoped(...fields: readonly Buffer[]): Buffer {
+  return extension('2.5.29.28', sequence(...fields), true)
+}
+
+/** Limits a list to those that name this place. */
+export function placed(url: string): Buffer {
+  return scoped(der(0xa0, der(0xa0, der(0x86, Buffer.from(url)))))
+}
+
+/** Names where lists about a certificate are published. */
+export function publishedAt(...urls: readonly string[]): Buffer {
+  const points = urls.map((url) => sequence(der(0xa0, der(0xa0, der(0x86, Buffer.from(url))))))
+  return extension('2.5.29.31', sequence(...points))
+}
+
 /** What makes a certificate one that is to be stapled (RFC 7633). */
 export const mustStaple = extension('1.3.6.1.5.5.7.1.24', sequence(der(0x02, Buffer.from([5]))))
 

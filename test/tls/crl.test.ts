@@ -12,7 +12,7 @@ import { isSignedBy } from '../../src/tls/signature.ts'
 import { der, extension, makeCa, makeKey, makeLeaf, sequence } from '../help/certificates.ts'
 import { Folder } from '../help/folder.ts'
 import { openssl } from '../help/openssl.ts'
-import { makeList, pemList, serialOf } from '../help/revocation.ts'
+import { makeList, pemList, scoped, serialOf } from '../help/revocation.ts'
 import { describeWith } from '../help/tools.ts'
 
 const ca = makeCa('Listing CA')
@@ -73,10 +73,12 @@ test.each([
     'it is a delta',
   ],
   [
-    'a partition',
-    makeList({ issuer: ca, more: [extension('2.5.29.28', sequence(der(0x81, Buffer.from([255]))), true)] }),
-    'partitioned or indirect',
+    'of some reasons only',
+    makeList({ issuer: ca, more: [scoped(der(0x83, Buffer.from([1, 2])))] }),
+    'some reasons',
   ],
+  ['indirect', makeList({ issuer: ca, more: [scoped(der(0x84, Buffer.from([255])))] }), 'it is indirect'],
+  ['of a relative name', makeList({ issuer: ca, more: [scoped(der(0xa0, der(0xa1)))] }), 'it is indirect'],
   [
     'a list with a critical extension',
     makeList({ issuer: ca, more: [extension('1.3.6.1.4.1.99999.1', sequence(), true)] }),

@@ -17,6 +17,9 @@ import {
   makeResponse,
   mustStaple,
   ocspSigning,
+  placed,
+  publishedAt,
+  scoped,
   serialOf,
   timestamps,
   type WantedList,
@@ -198,6 +201,31 @@ export const revocationCases: readonly Case[] = [
     make: lists((leaf) => [{}, { number: 2, revoked: [leaf] }]),
     ...revoked,
   },
+  // Lists about some certificates (RFC 5280, 5.2.5).
+  ...[
+    { about: 'servers only', scope: scoped(der(0x81, Buffer.from([255]))), covers: true },
+    { about: 'CAs only', scope: scoped(der(0x82, Buffer.from([255]))), covers: false },
+    { about: 'those that name its place', scope: placed('http://pki.example/1.crl'), covers: true },
+    { about: 'those that name another place', scope: placed('http://pki.example/9.crl'), covers: false },
+  ].flatMap(({ about, scope, covers }): Case[] => {
+    const shown = (isRevoked: boolean) => (): Shown => {
+      const leaf = makeLeaf(root, {
+        more: [publishedAt('http://pki.example/0.crl', 'http://pki.example/1.crl')],
+      })
+      const list = makeList({ issuer: root, more: [scope], revoked: isRevoked ? [leaf] : [] })
+      return { chain: [leaf], ca: [root], crls: [list], revocation: refuse }
+    }
+    const [verdict, says] = covers ? [trusted, undefined] : [unknown, 'is about other certificates']
+    return [
+      {
+        what: `list: about ${about}, unknown refused`,
+        make: shown(false),
+        ...verdict,
+        ...(says && { says }),
+      },
+      { what: `list: about ${about}, names the leaf`, make: shown(true), ...revoked },
+    ]
+  }),
   {
     what: 'list: by a CA that may not sign lists',
     make: () => {
@@ -374,6 +402,14 @@ export const revocationCases: readonly Case[] = [
   {
     what: 'two logs vouch for it',
     make: () => ({ chain: [makeLeaf(root, { more: [timestamps(2)] })], ca: [root] }),
+    ...trusted,
+  },
+  {
+    what: 'distribution points nobody can read',
+    make: () => ({
+      chain: [makeLeaf(root, { more: [extension('2.5.29.31', Buffer.from('no DER'))] })],
+      ca: [root],
+    }),
     ...trusted,
   },
   {
