@@ -22,15 +22,11 @@ export function readScope(value: Buffer): CrlScope | undefined {
   return { places, only: has(0x81) ? 'others' : has(0x82) ? 'authorities' : undefined }
 }
 
-/** The places that a certificate names in its own distribution points; what cannot be read names none. */
+/** The places that a certificate names in its own distribution points. */
 export function placesOf(value: Buffer): string[] {
-  try {
-    return elements(only(value, TAG.sequence)).flatMap(({ content }) =>
-      elements(content).flatMap(({ tag, content: name }) => (tag === 0xa0 ? placesIn(name) : [])),
-    )
-  } catch {
-    return []
-  }
+  return elements(only(value, TAG.sequence)).flatMap(({ content }) =>
+    elements(content).flatMap(({ tag, content: name }) => (tag === 0xa0 ? placesIn(name) : [])),
+  )
 }
 
 /** Whether a list with this scope would name the certificate, were it revoked. */

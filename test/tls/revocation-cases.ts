@@ -405,14 +405,6 @@ export const revocationCases: readonly Case[] = [
     ...trusted,
   },
   {
-    what: 'distribution points nobody can read',
-    make: () => ({
-      chain: [makeLeaf(root, { more: [extension('2.5.29.31', Buffer.from('no DER'))] })],
-      ca: [root],
-    }),
-    ...trusted,
-  },
-  {
     what: 'timestamps nobody can read',
     make: () => ({
       chain: [makeLeaf(root, { more: [extension('1.3.6.1.4.1.11129.2.4.2', der(0x04, Buffer.from([9])))] })],
