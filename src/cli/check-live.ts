@@ -24,7 +24,7 @@ interface LiveAddress {
   /** What was noticed and not held against it. */
   readonly remarks?: readonly string[] | undefined
   readonly hint?: string | undefined
-  /** `TLSv1.3 X25519MLKEM768`; absent where there was no handshake. */
+  /** `TLSv1.3 X25519MLKEM768`, and with whom it is paired, or `plaintext`; absent where there was no connection. */
   readonly link?: string
   /** Of the verified path, or of what was served where none verifies; the leaf first. */
   readonly certificates: readonly LiveCertificate[]
@@ -105,14 +105,15 @@ function describe(address: string, outcome: Outcome): LiveAddress {
   if (outcome.kind === 'defect') {
     return { ...unseen, verdict: 'unjudged', reasons: [`a defect in Pulseward: ${messageOf(outcome.error)}`] }
   }
-  const { facts, verdict } = outcome
+  const { facts, verdict, pairedWith } = outcome
   const { verdict: kind, causes, reported, hint, path, remarks } = verdict
   const reasons = reported?.reasons.map((one) => `let through by pinMode: ${one}`) ?? verdict.reasons
   const certificates = (path.length > 0 ? path : facts.served).map((certificate) => ({
     subject: nameLine(certificate.subject),
     notAfter: momentText(certificate.validToDate),
   }))
-  const link = `${facts.protocol} ${facts.group}`
+  const proven = pairedWith === undefined ? '' : `, paired with ${pairedWith}`
+  const link = facts.protocol === 'none' ? 'plaintext' : `${facts.protocol} ${facts.group}${proven}`
   return { address, verdict: kind, causes, reasons, remarks, hint, link, certificates }
 }
 

@@ -31,7 +31,7 @@ export async function compileAlone(
   const places = chosen.flatMap(([, { tls }]) => tls.revocation.crl)
   const { sourceOf, fill } = await keeper.prepare(places, state)
   const plans = chosen.map(([name, upstream]) =>
-    compileUpstream(name, upstream, { accepted: pins, listsOf: sourceOf }),
+    compileUpstream(name, upstream, { accepted: pins, listsOf: sourceOf, state }),
   )
   const uses = plans.flatMap(({ trust }) =>
     (trust.revocation?.lists.sources ?? []).map((source) => ({

@@ -10,9 +10,11 @@ import { loadConfig } from '../config/load.ts'
 import { parseDuration } from '../config/units.ts'
 import { messageOf, PulsewardError } from '../errors.ts'
 import { hostPort } from '../net/address.ts'
+import { PAIR_PROTOCOL } from '../pair/frame.ts'
 import { brokerContext, brokerOptions } from '../tls/contexts.ts'
 import type { BrokerContext } from '../tls/contexts.ts'
 import { CrlShelf } from '../tls/crl-source.ts'
+import { explainFailure } from '../tls/failure.ts'
 import { describe, keepStaple } from '../tls/handshake.ts'
 import { judge, trustSettings } from '../tls/trust.ts'
 import type { HandshakeFacts } from '../tls/verdict.ts'
@@ -88,7 +90,7 @@ export async function pin(argv: string[], io: Io): Promise<number> {
   })
   let facts: HandshakeFacts
   try {
-    facts = await shakeHands({ ...given, name }, context)
+    facts = await introduced({ ...given, name }, context)
   } catch (error) {
     const failure = failureReport(given.server, error)
     if (given.json) io.stdout(failure.json)
@@ -170,13 +172,24 @@ function readCa(path: string, asGiven: string): string {
   }
 }
 
+/** The far end of a pair shakes hands with nobody who does not offer to prove himself. */
+async function introduced(given: Arguments, context: BrokerContext): Promise<HandshakeFacts> {
+  try {
+    return await shakeHands(given, context)
+  } catch (error) {
+    if (explainFailure(error).reason !== 'no-protocol') throw error
+    return await shakeHands(given, context, [PAIR_PROTOCOL])
+  }
+}
+
 /** One handshake, then the connection ends: nothing is ever written to the socket. */
 async function shakeHands(
   { server, name, timeout }: Arguments,
   context: BrokerContext,
+  protocols: readonly string[] = [],
 ): Promise<HandshakeFacts> {
   const { promise, resolve: settle, reject } = Promise.withResolvers<HandshakeFacts>()
-  const socket: TLSSocket = connect({ ...server, ...brokerOptions(context, name) })
+  const socket: TLSSocket = connect({ ...server, ...brokerOptions(context, name, protocols) })
   keepStaple(socket)
   const timer = setTimeout(
     () => reject(Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' })),

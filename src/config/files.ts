@@ -10,6 +10,7 @@ import { LARGEST_LISTS, readCrls } from '../tls/crl.ts'
 import type { Crl } from '../tls/crl.ts'
 import type { Problem } from './diagnostics.ts'
 import { isUrl } from './endpoint.ts'
+import { checkPairKeys } from './pairing.ts'
 import type { Parts } from './parts.ts'
 import type { KeyPair } from './schema.ts'
 
@@ -85,7 +86,7 @@ export function checkFiles(parts: Parts, directory: string, now = Date.now()): P
       problems.push(...endedLists(at, lists ?? [], now))
     }
   }
-  return problems
+  return [...problems, ...checkPairKeys(parts, directory, readText)]
 }
 
 function endedLists(path: Path, lists: readonly Crl[], now: number): Problem[] {

@@ -5,6 +5,7 @@ import type { SecureContext } from 'node:tls'
 import type { Detector } from '../detect/detector.ts'
 import { createDetector } from '../detect/registry.ts'
 import { PacketType } from '../mqtt/packet.ts'
+import { nameOf, type PairKeys } from '../pair/keys.ts'
 import type { Policy } from '../policy/decide.ts'
 import type { Authority } from '../tls/authority.ts'
 import type { AcceptedPin } from '../tls/accepted.ts'
@@ -16,6 +17,7 @@ import type { Pin } from '../tls/pinset.ts'
 import { trustSettings, type TrustSettings } from '../tls/trust.ts'
 import { readBounded } from './files.ts'
 import type { Loaded } from './load.ts'
+import { pairKeysOf } from './pairing.ts'
 import { inspectionOf, type Inspection } from './rulebooks.ts'
 import type { Config, ListenerConfig, UpstreamConfig } from './schema.ts'
 
@@ -25,6 +27,10 @@ export interface UpstreamPlan {
   /** Changes with anything that bears on trust, file contents included: what was learnt under another key is void. */
   readonly key: string
   readonly servers: readonly { readonly host: string; readonly port: number }[]
+  /** By which both ends prove to see the same connection; undefined where the servers are brokers or nobody's far end. */
+  readonly pair: PairKeys | undefined
+  /** Whether the servers are dialled without TLS, so that nothing proves who they are. */
+  readonly plaintext: boolean
   /** Sent and checked instead of the server's host. */
   readonly serverName: string | undefined
   readonly context: BrokerContext
@@ -41,6 +47,14 @@ export interface ListenerSettings {
   /** What devices that speak TLS are shown; undefined where none may. */
   readonly deviceContext: SecureContext | undefined
   readonly inspection: Inspection
+  /** Where this is the far end of a pair. */
+  readonly pair: FarEnd | undefined
+}
+
+export interface FarEnd {
+  readonly keys: PairKeys
+  /** Whether devices that are no near end are served as well. */
+  readonly others: boolean
 }
 
 export interface Snapshot {
@@ -84,11 +98,17 @@ export async function compile(
       renewAt = Math.min(renewAt, shown.renewAt)
       warnings.push(...shown.warnings)
     }
+    const { minVersion } = listener.tls
+    const clientChooses = listener.pair !== undefined
     listeners.push(
       Object.freeze({
         config: listener,
-        deviceContext: shown && deviceContext({ ...shown, minVersion: listener.tls.minVersion }).context,
+        deviceContext: shown && deviceContext({ ...shown, minVersion, clientChooses }).context,
         inspection: inspectionOf(listener, config),
+        pair: listener.pair && {
+          keys: pairKeysOf(listener.pair, config.state, read),
+          others: listener.pair.others === 'accept',
+        },
       }),
     )
   }
@@ -99,7 +119,7 @@ export async function compile(
     listeners: Object.freeze(listeners),
     upstreams: Object.freeze(
       Object.entries(config.upstreams).map(([name, upstream]) =>
-        compileUpstream(name, upstream, { accepted, listsOf }),
+        compileUpstream(name, upstream, { accepted, listsOf, state: config.state }),
       ),
     ),
     policy: policyOf(config),
@@ -137,8 +157,8 @@ async function identity(
 /** @throws {PulsewardError} where a file it names is not what it should be. */
 export function compileUpstream(
   name: string,
-  { servers, tls, timeouts }: UpstreamConfig,
-  { accepted, listsOf }: Omit<Surroundings, 'authority'>,
+  { servers, tls, timeouts, pair: paired }: UpstreamConfig,
+  { accepted, listsOf, state }: Omit<Surroundings, 'authority'> & { readonly state: string },
 ): UpstreamPlan {
   const { minVersion, pinMode, postQuantum, serverName, warnBefore, weakCertificates } = tls
   const { crl, staple, unknown } = tls.revocation
@@ -159,8 +179,10 @@ export function compileUpstream(
     ...(own && { clientCertificate: own }),
     staple: staple !== 'off',
   })
+  const pair = paired && pairKeysOf(paired, state, read)
+  const pairIds = [...(pair?.own ?? []), ...(pair?.accepted ?? [])].map(({ id }) => nameOf(id))
   const key = createHash('sha256')
-    .update(JSON.stringify([servers, { ...tls, pins }, timeouts, ca, own]))
+    .update(JSON.stringify([servers, { ...tls, pins }, timeouts, ca, own, pairIds]))
     .digest('hex')
   const trust = trustSettings({
     anchors: context.anchors,
@@ -171,7 +193,19 @@ export function compileUpstream(
     weakCertificates,
     revocation: { staple, unknown, lists: new CrlShelf(crl.map(listsOf), weakCertificates) },
   })
-  return Object.freeze({ name, key, servers, serverName, context, trust, timeouts, warnBefore })
+  const plaintext = servers.every((server) => server.plaintext)
+  return Object.freeze({
+    name,
+    key,
+    servers,
+    pair,
+    plaintext,
+    serverName,
+    context,
+    trust,
+    timeouts,
+    warnBefore,
+  })
 }
 
 /** What was accepted adds to the pins of proxy.yaml: it neither begins pinning nor overrules the dates given there. */

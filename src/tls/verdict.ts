@@ -26,6 +26,8 @@ export const CAUSES = [
   'copied-certificate',
   'revoked',
   'pin-mismatch',
+  'pair-mismatch',
+  'pair-unproven',
   'pin-not-in-force',
   'staple-missing',
   'staple-invalid',
@@ -34,6 +36,7 @@ export const CAUSES = [
   'weak-signature',
   'downgraded',
   'group-refused',
+  'pair-missing',
   'expired',
   'not-yet-valid',
 ] as const
@@ -53,7 +56,7 @@ export interface HandshakeFacts {
   readonly served: readonly X509Certificate[]
   /** The OCSP response it sent along, where one was asked for and came. */
   readonly staple?: Buffer | undefined
-  /** `TLSv1.2`, `TLSv1.3`, or `unknown`. */
+  /** `TLSv1.2`, `TLSv1.3`, `unknown`, or `none` where there is no TLS. */
   readonly protocol: string
   /** The cipher suite's IANA name. */
   readonly cipher: string
@@ -79,7 +82,7 @@ export interface Verdict {
   readonly verdict: VerdictKind
   /** Everything that is wrong, the worst first; empty when trusted. */
   readonly causes: readonly Cause[]
-  /** One sentence a reason, the worst first; empty when trusted. */
+  /** One sentence a reason, the worst first; empty when trusted, unless there was nothing to judge. */
   readonly reasons: readonly string[]
   /** What an administrator does next; undefined when trusted. */
   readonly hint: string | undefined

@@ -37,6 +37,7 @@ beforeAll(async () => {
     'other.key': other.key,
     'locked.key': locked,
     'damaged.pem': pki.ca.cert + leaf.cert.replace(/\n.{40}/, '\n'),
+    'shared.key': `${Buffer.alloc(32, 9).toString('base64')}\n`,
     'empty.pem': '',
     'list.pem': pemList(makeList({ issuer: makeCa('Listing CA') })),
     'ended.pem': pemList(makeList({ issuer: makeCa('Listing CA'), to: Date.UTC(2026, 0, 2) })),

@@ -108,6 +108,7 @@ describe('what a file becomes', () => {
           weakCertificates: 'refuse',
           revocation: { crl: [], refresh: 21_600_000, staple: 'check', unknown: 'accept' },
         },
+        plaintext: 'loopback',
         timeouts: { dial: 5000, handshake: 10_000, distrust: 60_000 },
         canary: { interval: 300_000 },
       },
