@@ -84,14 +84,9 @@ export const metricTable = {
   ),
 
   pulseward_connections: metric('gauge', 'Connections', 'Device connections open now.', { listener }),
-  pulseward_connections_limit: metric(
-    'gauge',
-    'Connections',
-    'Most device connections a listener keeps open.',
-    {
-      listener,
-    },
-  ),
+  pulseward_connections_limit: metric('gauge', 'Connections', 'Most connections a listener keeps open.', {
+    listener,
+  }),
   pulseward_connections_total: metric('counter', 'Connections', 'Device connections that arrived.', {
     listener,
     result: { meaning: 'what became of it', values: acceptResults },
