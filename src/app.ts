@@ -11,24 +11,23 @@ import { watchConfig, type ConfigWatch } from './config/watch.ts'
 import { capacity } from './descriptors.ts'
 import { EmbeddedBroker } from './embedded.ts'
 import { messageOf, PulsewardError } from './errors.ts'
-import { inventory } from './inventory.ts'
+import { inventory, standingsOf } from './inventory.ts'
 import { Evidence } from './evidence/recorder.ts'
 import { Lists } from './lists.ts'
 import { hostPort } from './net/address.ts'
 import type { Lookup } from './net/resolve.ts'
 import { LineLimiter } from './observe/limit.ts'
-import { limitLog, type RootLog } from './observe/log.ts'
+import { limitLog, type Limited, type RootLog } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
 import { runtime } from './observe/process.ts'
 import { Canary } from './proxy/canary.ts'
-import type { Hub } from './proxy/hub.ts'
 import { Ports } from './proxy/ports.ts'
-import { reportOf } from './proxy/server.ts'
 import { Sweep } from './proxy/sweep.ts'
 import { Upstream } from './proxy/upstream.ts'
-import { acceptedFile, readAccepted } from './tls/accepted.ts'
+import { knownFiles } from './tls/known.ts'
 import { openAuthority, type Authority } from './tls/authority.ts'
 import type { Sighting } from './tls/sighting.ts'
+import { TrustState } from './tls/trust-state.ts'
 import { version as pulseward } from './version.ts'
 
 interface AppOptions {
@@ -50,10 +49,11 @@ const renewalCheck = 3_600_000
 export class App implements AsyncDisposable {
   readonly #options: AppOptions
   readonly #sweep = new Sweep()
-  readonly #limited: Hub['limited']
+  readonly #limited: Limited
   readonly #ports: Ports
   readonly #evidence: Evidence
   readonly #lists: Lists
+  readonly #trust: TrustState
   readonly #canary = new Canary(() => this.#upstreams.values(), {
     interval: ({ plan }) => this.#canaryInterval(plan.name),
   })
@@ -76,6 +76,8 @@ export class App implements AsyncDisposable {
     const { metrics } = options
     this.#evidence = new Evidence({ software: { pulseward, ...runtime }, metrics, log: this.#limited })
     this.#lists = new Lists({ ...options, limited: this.#limited })
+    const onFirstUse = (): void => void this.reload('a broker was met for the first time')
+    this.#trust = new TrustState({ ...options, limited: this.#limited, onFirstUse })
     this.#ports = new Ports({ ...options, limited: this.#limited, sweep: this.#sweep })
   }
 
@@ -144,6 +146,7 @@ export class App implements AsyncDisposable {
     await this.#admin?.[Symbol.asyncDispose]()
     await this.#embedded?.[Symbol.asyncDispose]()
     await this.#evidence[Symbol.asyncDispose]()
+    await this.#trust[Symbol.asyncDispose]()
     this.#sweep[Symbol.dispose]()
   }
 
@@ -173,13 +176,10 @@ export class App implements AsyncDisposable {
     const { log, metrics } = this.#options
     for (const warning of loaded.warnings) log.warn({ warning: onOneLine(warning) }, 'configuration warning')
     const version = (this.#snapshot?.version ?? 0) + 1
-    const accepted = await readAccepted(loaded.config.state, Date.now)
-    for (const warning of accepted.warnings) log.error({ warning }, 'accepted pins')
-    for (const { upstream, pin, at, by } of accepted.pins)
-      log.info({ upstream, pin, at, by }, 'a pin accepted beside those of proxy.yaml')
-    const authority = (): Promise<Authority> => this.#openAuthority(loaded)
+    const { known, adopt } = await this.#trust.prepare(loaded.config.state)
     const { listsOf, fill, commit } = await this.#lists.prepare(loaded.config)
-    const snapshot = await compile(loaded, version, { authority, accepted: accepted.pins, listsOf })
+    const authority = (): Promise<Authority> => this.#openAuthority(loaded)
+    const snapshot = await compile(loaded, version, { authority, known, listsOf })
     for (const warning of snapshot.warnings) log.warn({ warning }, 'certificates for devices')
     const upstreams = await this.#prepareUpstreams(snapshot)
     await fill(upstreams)
@@ -191,6 +191,7 @@ export class App implements AsyncDisposable {
       await change.abandon()
       throw error
     }
+    adopt()
     this.#snapshot = snapshot
     this.#upstreams = upstreams
     commit(upstreams)
@@ -212,7 +213,8 @@ export class App implements AsyncDisposable {
     const upstreams = new Map<string, Upstream>()
     const { metrics, lookup } = this.#options
     const evidence = (sighting: Sighting): void => this.#record(sighting)
-    const deps = { metrics, limited: this.#limited, evidence, ...(lookup && { lookup }) }
+    const { profiles, meetFirst: firstUse } = this.#trust
+    const deps = { metrics, limited: this.#limited, evidence, profiles, firstUse, ...(lookup && { lookup }) }
     for (const plan of plans) {
       if (!used.has(plan.name)) continue
       const before = this.#upstreams.get(plan.name)
@@ -230,15 +232,13 @@ export class App implements AsyncDisposable {
   }
 
   #readiness(): Readiness {
-    const upstreams = Object.fromEntries(
-      Array.from(this.#upstreams, ([name, { trusted, servers }]) => [
-        name,
-        { trusted, servers: servers.map(reportOf) },
-      ]),
-    )
     const all = [...this.#upstreams.values()].flatMap(({ servers }) => servers)
     this.#starting &&= all.some(({ checkedAt }) => checkedAt === 0)
-    return judgeReadiness({ draining: this.#draining, starting: this.#starting, upstreams })
+    return judgeReadiness({
+      draining: this.#draining,
+      starting: this.#starting,
+      upstreams: standingsOf(this.#upstreams),
+    })
   }
 
   #record(sighting: Sighting): void {
@@ -268,7 +268,7 @@ export class App implements AsyncDisposable {
 
   /** Watches the files that are in force, where proxy.yaml asks for it. */
   async #follow({ config, files: named }: Loaded): Promise<void> {
-    const files = [...named, acceptedFile(config.state)]
+    const files = [...named, ...knownFiles(config.state)]
     if (!config.reload.watch) {
       await this.#watch?.[Symbol.asyncDispose]()
       this.#watch = undefined

@@ -55,6 +55,8 @@ export class EmbeddedBroker implements AsyncDisposable {
       context,
       trust: trustSettings({ anchors: context.anchors, pins, minVersion: 'TLSv1.3', postQuantum: 'prefer' }),
       warnBefore: 0,
+      profile: { mode: 'off', settle: 0 },
+      strangers: new Set(),
       timeouts: { dial: 5000, handshake: 10_000, distrust: 5000 },
     }
     return new EmbeddedBroker(plan, server, broker)

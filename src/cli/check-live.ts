@@ -6,6 +6,10 @@ import type { Lookup } from '../net/resolve.ts'
 import { printable } from '../printable.ts'
 import type { Outcome } from '../proxy/meeting.ts'
 import { round } from '../proxy/round.ts'
+import { leastLink, type Least } from '../tls/drift.ts'
+import { offeredGroups } from '../tls/groups.ts'
+import { adaptTo } from '../tls/profile.ts'
+import { readProfiles } from '../tls/profile-book.ts'
 import { compileAlone } from './lists.ts'
 import { momentText, nameLine } from '../tls/words.ts'
 
@@ -61,6 +65,8 @@ export async function checkLive(
   lookup: Lookup,
   warn: (warning: string) => void,
 ): Promise<LiveReport> {
+  // The proxy tells of a damaged file; here it only means that nothing is known.
+  const profiles = await readProfiles(config.state).catch(() => undefined)
   const plans = await compileAlone(config, Object.keys(config.upstreams), warn)
   const { signal } = new AbortController()
   const found = await Promise.all(
@@ -73,7 +79,14 @@ export async function checkLive(
         address: string,
         outcome: Outcome,
       ): void => void byServer.get(server)?.addresses.set(address, describe(address, outcome))
-      await round(plan, plan.servers, {
+      const least = (server: string): Least | undefined => {
+        const { mode, settle } = plan.profile
+        const profile = mode === 'enforce' ? profiles?.get(plan.name)?.get(server) : undefined
+        if (profile === undefined) return undefined
+        adaptTo(profile, offeredGroups(plan.trust.postQuantum))
+        return leastLink(profile, settle)
+      }
+      await round({ ...plan, least }, plan.servers, {
         lookup,
         signal,
         onAddresses: (server, _addresses, omitted) => {

@@ -4,8 +4,8 @@ import type { Config } from '../config/schema.ts'
 import { compileUpstream } from '../config/snapshot.ts'
 import type { UpstreamPlan } from '../config/snapshot.ts'
 import { messageOf } from '../errors.ts'
-import { readAccepted } from '../tls/accepted.ts'
 import { CrlKeeper } from '../tls/crl-keeper.ts'
+import { readKnown } from '../tls/known.ts'
 
 /**
  * These upstreams as a running proxy would have them: with the pins that were accepted, and with their lists, fetched anew
@@ -19,8 +19,8 @@ export async function compileAlone(
   warn: (warning: string) => void,
 ): Promise<UpstreamPlan[]> {
   const chosen = Object.entries(upstreams).filter(([name]) => names.includes(name))
-  const { pins, warnings } = await readAccepted(state)
-  for (const warning of warnings) warn(warning)
+  const { warnings, ...known } = await readKnown(state)
+  for (const { warning } of warnings) warn(warning)
   using keeper = new CrlKeeper({
     read: readBounded,
     readOnly: true,
@@ -31,7 +31,7 @@ export async function compileAlone(
   const places = chosen.flatMap(([, { tls }]) => tls.revocation.crl)
   const { sourceOf, fill } = await keeper.prepare(places, state)
   const plans = chosen.map(([name, upstream]) =>
-    compileUpstream(name, upstream, { accepted: pins, listsOf: sourceOf, state }),
+    compileUpstream(name, upstream, { known, listsOf: sourceOf, state }),
   )
   const uses = plans.flatMap(({ trust }) =>
     (trust.revocation?.lists.sources ?? []).map((source) => ({

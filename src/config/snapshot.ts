@@ -8,16 +8,15 @@ import { PacketType } from '../mqtt/packet.ts'
 import { nameOf, type PairKeys } from '../pair/keys.ts'
 import type { Policy } from '../policy/decide.ts'
 import type { Authority } from '../tls/authority.ts'
-import type { AcceptedPin } from '../tls/accepted.ts'
 import { CrlShelf } from '../tls/crl-source.ts'
 import type { CrlSource } from '../tls/crl-source.ts'
+import type { Known } from '../tls/known.ts'
 import { brokerContext, deviceContext, type BrokerContext } from '../tls/contexts.ts'
-import { samePin } from '../tls/pins.ts'
-import type { Pin } from '../tls/pinset.ts'
 import { trustSettings, type TrustSettings } from '../tls/trust.ts'
 import { readBounded } from './files.ts'
 import type { Loaded } from './load.ts'
 import { pairKeysOf } from './pairing.ts'
+import { pinsInForce } from './pins-in-force.ts'
 import { inspectionOf, type Inspection } from './rulebooks.ts'
 import type { Config, ListenerConfig, UpstreamConfig } from './schema.ts'
 
@@ -39,6 +38,10 @@ export interface UpstreamPlan {
   readonly timeouts: { readonly dial: number; readonly handshake: number; readonly distrust: number }
   /** Milliseconds before a certificate or pin ends, from which on the log says so. */
   readonly warnBefore: number
+  /** Whether servers are held to what they showed before, and how many milliseconds they are watched for that. */
+  readonly profile: { readonly mode: 'enforce' | 'report' | 'off'; readonly settle: number }
+  /** Servers, `host:port`, whose first key is still to be seen, and is then to be trusted. */
+  readonly strangers: ReadonlySet<string>
 }
 
 /** One listener, compiled. */
@@ -78,7 +81,8 @@ export interface Snapshot {
 /** What a snapshot is made from beside proxy.yaml. */
 export interface Surroundings {
   readonly authority: () => Promise<Authority>
-  readonly accepted: readonly AcceptedPin[]
+  /** What the state says of brokers: pins that were accepted, or taken over on first use. */
+  readonly known: Known
   /** The revocation lists of a file or URL, kept fresh by others. */
   readonly listsOf: (place: string) => CrlSource
 }
@@ -87,7 +91,7 @@ export interface Surroundings {
 export async function compile(
   { config, sha256, files }: Loaded,
   version: number,
-  { authority, accepted, listsOf }: Surroundings,
+  { authority, known, listsOf }: Surroundings,
 ): Promise<Snapshot> {
   const listeners: ListenerSettings[] = []
   let renewAt = Infinity
@@ -119,7 +123,7 @@ export async function compile(
     listeners: Object.freeze(listeners),
     upstreams: Object.freeze(
       Object.entries(config.upstreams).map(([name, upstream]) =>
-        compileUpstream(name, upstream, { accepted, listsOf, state: config.state }),
+        compileUpstream(name, upstream, { known, listsOf, state: config.state }),
       ),
     ),
     policy: policyOf(config),
@@ -158,14 +162,13 @@ async function identity(
 export function compileUpstream(
   name: string,
   { servers, tls, timeouts, pair: paired }: UpstreamConfig,
-  { accepted, listsOf, state }: Omit<Surroundings, 'authority'> & { readonly state: string },
+  { known, listsOf, state }: Omit<Surroundings, 'authority'> & { readonly state: string },
 ): UpstreamPlan {
   const { minVersion, pinMode, postQuantum, serverName, warnBefore, weakCertificates } = tls
   const { crl, staple, unknown } = tls.revocation
-  const pins = withAccepted(
-    tls.pins,
-    accepted.filter(({ upstream }) => upstream === name),
-  )
+  const profile = { mode: tls.profile, settle: tls.profileAfter }
+  const { pins, strangers } = pinsInForce(name, { servers, tls }, known)
+  const forgotten = known.forgotten.filter(({ upstream }) => upstream === name)
   const ca = tls.ca === 'system' ? tls.ca : tls.ca.map(read)
   const own = tls.clientCertificate && {
     cert: read(tls.clientCertificate.cert),
@@ -182,7 +185,9 @@ export function compileUpstream(
   const pair = paired && pairKeysOf(paired, state, read)
   const pairIds = [...(pair?.own ?? []), ...(pair?.accepted ?? [])].map(({ id }) => nameOf(id))
   const key = createHash('sha256')
-    .update(JSON.stringify([servers, { ...tls, pins }, timeouts, ca, own, pairIds]))
+    .update(
+      JSON.stringify([servers, { ...tls, pins }, timeouts, ca, own, pairIds, forgotten, [...strangers]]),
+    )
     .digest('hex')
   const trust = trustSettings({
     anchors: context.anchors,
@@ -192,6 +197,7 @@ export function compileUpstream(
     postQuantum,
     weakCertificates,
     revocation: { staple, unknown, lists: new CrlShelf(crl.map(listsOf), weakCertificates) },
+    firstUse: tls.firstUse === 'accept' ? { selfSigned: tls.ca === 'system' } : undefined,
   })
   const plaintext = servers.every((server) => server.plaintext)
   return Object.freeze({
@@ -205,17 +211,9 @@ export function compileUpstream(
     trust,
     timeouts,
     warnBefore,
+    profile,
+    strangers,
   })
-}
-
-/** What was accepted adds to the pins of proxy.yaml: it neither begins pinning nor overrules the dates given there. */
-function withAccepted(pins: readonly Pin[], accepted: readonly AcceptedPin[]): readonly Pin[] {
-  if (pins.length === 0) return pins
-  const added = accepted.filter(({ pin }) => !pins.some((known) => samePin(known.pin, pin)))
-  return [
-    ...pins,
-    ...added.map(({ pin, at, by }): Pin => ({ pin, comment: `accepted ${at} by ${by}`, accepted: true })),
-  ]
 }
 
 function policyOf({ policy, detectors }: Config): Omit<Policy, 'rules'> {

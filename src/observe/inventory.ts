@@ -13,6 +13,8 @@ export interface Inventory {
     readonly servers: readonly string[]
     /** How many pins are configured. */
     readonly pins: number
+    /** How many of them were taken over on first use. */
+    readonly firstUse?: number
     /** Those of them that end; milliseconds since 1970. */
     readonly dated?: readonly DatedPin[]
     /** Its revocation lists, which may be renewed at any time. */
@@ -67,6 +69,7 @@ interface UpstreamGauges {
   /** By server. */
   readonly addresses: Map<string, readonly AddressGauge[]>
   readonly pins: number
+  readonly firstUse: number
   readonly dated: readonly DatedPin[]
   readonly lists: readonly RenewedList[]
   notAfter: readonly number[]
@@ -87,14 +90,12 @@ export class Gauges {
     }
     const before = this.#upstreams
     this.#upstreams = new Map(
-      upstreams.map(({ name, servers, pins, dated = [], lists = [] }) => {
+      upstreams.map(({ name, servers, pins, firstUse = 0, dated = [], lists = [] }) => {
         const old = before.get(name)
         const trusted = new Map(servers.map((server) => [server, old?.trusted.get(server) ?? false]))
         const addresses = new Map(servers.map((server) => [server, old?.addresses.get(server) ?? []]))
-        return [
-          name,
-          { trusted, addresses, pins, dated, lists, notAfter: old?.notAfter ?? [], view: old?.view },
-        ]
+        const chain = { notAfter: old?.notAfter ?? [], view: old?.view }
+        return [name, { trusted, addresses, pins, firstUse, dated, lists, ...chain }]
       }),
     )
   }
@@ -202,6 +203,10 @@ export class Gauges {
 
   *pins(): Iterable<Sample> {
     for (const [upstream, { pins }] of this.#upstreams) yield { labels: { upstream }, value: pins }
+  }
+
+  *firstUsePins(): Iterable<Sample> {
+    for (const [upstream, { firstUse }] of this.#upstreams) yield { labels: { upstream }, value: firstUse }
   }
 
   *#everyAddress(): Iterable<readonly [Sample['labels'], AddressGauge]> {

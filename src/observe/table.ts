@@ -139,7 +139,7 @@ export const metricTable = {
   pulseward_tls_handshake_seconds: metric(
     'histogram',
     'TLS',
-    'Duration of completed TLS handshakes, in seconds.',
+    'Duration of completed handshakes, in seconds.',
     {
       leg,
     },
@@ -197,6 +197,12 @@ export const metricTable = {
   pulseward_upstream_pins: metric('gauge', 'Brokers', 'Pins that count, those accepted included.', {
     upstream,
   }),
+  pulseward_upstream_first_use_pins: metric(
+    'gauge',
+    'Brokers',
+    'Pins that count because a server showed their key first; nothing proves whose they are.',
+    { upstream },
+  ),
   pulseward_upstream_pin_not_after_timestamp_seconds: metric(
     'gauge',
     'Brokers',

@@ -237,6 +237,7 @@ export class Tally {
       pulseward_upstream_cert_not_after_timestamp_seconds: gauges.notAfter(),
       pulseward_upstream_pins: gauges.pins(),
       pulseward_upstream_crl_next_update_timestamp_seconds: gauges.listEnds(),
+      pulseward_upstream_first_use_pins: gauges.firstUsePins(),
       pulseward_evidence_bytes: single(this.#evidenceBytes),
       pulseward_upstream_pin_not_after_timestamp_seconds: gauges.pinEnds(),
       pulseward_log_lines_suppressed_total: single(this.logLinesSuppressed),

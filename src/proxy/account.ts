@@ -7,12 +7,14 @@ import { PAIR_FAULTS, type PairFault } from '../pair/exchange.ts'
 import type { Verdict } from '../tls/verdict.ts'
 import { weaker, type Failed, type Judged, type Outcome } from './meeting.ts'
 import type { PinWatch } from './pin-watch.ts'
+import type { ProfileWatch } from './profile-watch.ts'
 import type { Witness } from './witness.ts'
 
 interface AccountDeps {
   readonly metrics: Metrics
   readonly witness: Witness
   readonly pins: PinWatch
+  readonly profiles: ProfileWatch
 }
 
 /** A line about a handshake: `kind` says which lines are alike. */
@@ -42,8 +44,9 @@ export class Account {
     }
   }
 
-  #judged(server: string, { facts, verdict, seconds, course, pairedWith }: Judged): void {
-    const { metrics, witness, pins } = this.#deps
+  #judged(server: string, outcome: Judged): void {
+    const { metrics, witness, pins, profiles } = this.#deps
+    const { facts, verdict, seconds, course, pairedWith } = outcome
     const { protocol: version, group, resumed } = facts
     if (version !== 'none') {
       metrics.handshaken({ leg: 'broker', version, group, result: resumed ? 'resumed' : 'full', seconds })
@@ -53,6 +56,7 @@ export class Account {
     else if (pairedWith !== undefined) metrics.paired('broker', 'proven')
     if (verdict.verdict === 'trusted') {
       pins.trusted(server, verdict, facts)
+      profiles.trusted(server, outcome)
       return
     }
     metrics.distrusted(this.#upstream, server, verdict.verdict, verdict.causes[0] ?? 'unjudged')

@@ -7,7 +7,9 @@ import { decode, type Packet } from '../mqtt/decode.ts'
 import { PacketType, type Direction, type Version } from '../mqtt/packet.ts'
 import { referencesOf } from '../mqtt/patches.ts'
 import type { Rule } from '../mqtt/rule.ts'
+import type { Showing } from '../tls/profile.ts'
 import { decide, protocolDetector, type Action } from '../policy/decide.ts'
+import { greetingOf } from './greeting.ts'
 import type { Hub } from './hub.ts'
 
 const { connect, connack } = PacketType
@@ -20,6 +22,8 @@ export class Judge {
   connect: ConnectFacts | undefined
   /** How long the device may be silent, in milliseconds. */
   silence = Infinity
+  /** Told what the CONNACK of a broker that took the device in shows of it. */
+  greeted: ((showing: Showing) => void) | undefined
   readonly #hub: Hub
   readonly #where: Pick<Subject, 'address' | 'transport'>
   #subject: Subject | undefined
@@ -91,12 +95,14 @@ export class Judge {
 
   /** CONNACK: in MQTT 5.0 the broker may set another keep alive than the device asked for (3.2.2.3.14). */
   #answered(bytes: Buffer, start: number, body: number, end: number): void {
-    this.#hub.metrics.connacks[bytes[body + 1]!]! += 1
-    if (this.connect?.version !== 5 || end - body <= 3) return
-    const packet = decode(bytes.subarray(start, end), 5)
+    const code = bytes[body + 1]!
+    this.#hub.metrics.connacks[code]! += 1
+    const version = this.connect?.version
+    const packet = version === 5 && end - body > 3 ? decode(bytes.subarray(start, end), 5) : noProperties
     if (packet?.cmd !== 'connack') return
-    const keepAlive = packet.properties?.serverKeepAlive
-    if (keepAlive !== undefined) this.#setSilence(keepAlive)
+    const { properties = {} } = packet
+    if (code === 0) this.greeted?.(version === 5 ? greetingOf(properties) : {})
+    if (properties.serverKeepAlive !== undefined) this.#setSilence(properties.serverKeepAlive)
   }
 
   /** One and a half times the keep alive (MQTT 5.0, 3.1.2.10) and five seconds for slow links. */
@@ -122,6 +128,8 @@ export class Judge {
     return action === 'refuse'
   }
 }
+
+const noProperties: Packet = { cmd: 'connack', sessionPresent: false }
 
 /** The clause of a rule in the version a device speaks, or the option where no standard has one. */
 export function clauseOf({ clause }: Rule, version: Version): string {

@@ -2,6 +2,7 @@
 
 import type { Verdict } from '../tls/verdict.ts'
 import { weaker } from './meeting.ts'
+import type { Tickets } from './tickets.ts'
 
 /** What is known of one address of a server. */
 export interface AddressState {
@@ -34,8 +35,7 @@ export interface Server extends ServerState {
   /** Milliseconds by the monotonic clock: before it, the server is left alone or tried last. */
   distrustedUntil: number
   downUntil: number
-  /** `until` in milliseconds by the monotonic clock. */
-  ticket: { readonly session: Buffer; readonly verdict: Verdict; readonly until: number } | undefined
+  readonly tickets: Tickets
 }
 
 export function unchecked(address: string): AddressState {

@@ -252,7 +252,7 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#refuse(Reason.serverUnavailable, code, messageOf(error))
   }
 
-  #relay({ socket, ...connected }: Connected): void {
+  #relay({ socket, answered, ...connected }: Connected): void {
     this.#phase = 'relay'
     this.#dialling = undefined
     this.#broker = socket
@@ -263,6 +263,7 @@ export class Session implements Connection, PumpOwner, Swept {
     socket.on('error', (error) => this.#record.failed('broker', error))
     socket.on('close', () => this.#closed('broker'))
     this.#record.opened(connected)
+    this.#judge.greeted = answered
     this.#down = new Pump(this.#stream('down'), socket, this)
     this.#up.open(socket)
     if (this.#deviceGone || this.#up.done || this.#state.deviceLeft) endWith(socket)

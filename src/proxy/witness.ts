@@ -18,6 +18,8 @@ export class Course {
   /** IP address and port that answered. */
   address: string | undefined
   connected: number | undefined
+  /** Milliseconds that it took to connect, name and all. */
+  connectTime = 0
   handshakeEnded: number | undefined
   #verdictGiven: number | undefined
   #socketDestroyed: number | undefined

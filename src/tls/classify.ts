@@ -41,6 +41,7 @@ function meaningOf(cause: Cause, isSameIssuer: () => boolean): VerdictKind {
       // A new key that the same issuer certified for the same name: what a renewal looks like.
       return isSameIssuer() ? 'likely-rotation' : 'likely-mitm'
     case 'downgraded':
+    case 'weaker-than-learned':
     case 'group-refused':
     case 'pair-missing':
       return 'downgraded'
@@ -88,6 +89,8 @@ const HINTS: Readonly<Record<Cause, string>> = {
     "have the broker's certificate issued anew by a CA that signs with SHA-256; for an old broker that cannot, upstreams.NAME.tls.weakCertificates: accept lets SHA-1 and RSA from 1024 bits pass, MD5 never",
   downgraded:
     'bring the broker to TLS 1.3, or allow less with upstreams.NAME.tls.minVersion; if it spoke TLS 1.3 before, somebody in between may be holding it down',
+  'weaker-than-learned':
+    'ask the administrator of the broker whether this was changed: if so, "pulseward trust profile forget" has the server learnt anew; if not, somebody in between may be holding the link down',
   'group-refused':
     'bring the broker to OpenSSL 3.5 or later, or set upstreams.NAME.tls.postQuantum to prefer',
   'pair-missing':

@@ -6,18 +6,17 @@ import { basename, dirname, join } from 'node:path'
 /** No PEM file of ours comes near this. */
 const LONGEST_FILE = 64 * 1024
 
-/** The text of a file, at most 64 KiB of it; undefined where there is none. */
-export async function readText(path: string): Promise<string | undefined> {
-  return (await readBytes(path, LONGEST_FILE))?.toString()
+/** The text of a file, at most 64 KiB of it unless more is asked for; undefined where there is none. */
+export async function readText(path: string, longest: number = LONGEST_FILE): Promise<string | undefined> {
+  return (await readBytes(path, longest))?.toString()
 }
 
 /** At most `most` bytes of a file; undefined where there is none. */
 export async function readBytes(path: string, most: number): Promise<Buffer | undefined> {
   try {
     await using file = await open(path, 'r')
-    const { size } = await file.stat()
-    const length = Math.min(size, most)
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, 0)
+    const size = Math.min((await file.stat()).size, most)
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(size), 0, size, 0)
     return buffer.subarray(0, bytesRead)
   } catch (error) {
     if (hasCode(error, 'ENOENT', 'ENOTDIR')) return undefined

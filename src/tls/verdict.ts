@@ -35,6 +35,7 @@ export const CAUSES = [
   'weak-key',
   'weak-signature',
   'downgraded',
+  'weaker-than-learned',
   'group-refused',
   'pair-missing',
   'expired',

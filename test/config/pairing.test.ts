@@ -5,6 +5,7 @@ import { compile, type Snapshot } from '../../src/config/snapshot.ts'
 import { nameOf, nameOfPeer } from '../../src/pair/keys.ts'
 import { openAuthority } from '../../src/tls/authority.ts'
 import { CrlSource } from '../../src/tls/crl-source.ts'
+import { nothingKnown } from '../../src/tls/known.ts'
 import { Folder } from '../help/folder.ts'
 import { newIdentity } from '../help/pair.ts'
 
@@ -31,7 +32,7 @@ async function load(folder: Folder, text: string): Promise<{ snapshot: Snapshot;
   const loaded = loadConfig('proxy.yaml', {}, folder.path)
   const opened = openAuthority(folder.at('state'), Date.now)
   const listsOf = (name: string): CrlSource => new CrlSource(name)
-  const surroundings = { authority: async () => await opened, accepted: [], listsOf }
+  const surroundings = { authority: async () => await opened, known: nothingKnown, listsOf }
   return { snapshot: await compile(loaded, 1, surroundings), files: loaded.files }
 }
 

@@ -7,6 +7,7 @@ import { compile, type Snapshot } from '../../src/config/snapshot.ts'
 import { PacketType } from '../../src/mqtt/packet.ts'
 import type { Authority } from '../../src/tls/authority.ts'
 import { CrlSource } from '../../src/tls/crl-source.ts'
+import { nothingKnown } from '../../src/tls/known.ts'
 import { Folder } from '../help/folder.ts'
 import { makePki, type Pki } from '../help/pki.ts'
 
@@ -40,7 +41,7 @@ async function place(): Promise<Folder> {
   return await Folder.make({ 'ca.pem': pki.ca.cert, 'leaf.pem': leaf.cert, 'leaf.key': leaf.key })
 }
 
-const bare = { accepted: [], listsOf: (name: string) => new CrlSource(name) }
+const bare = { known: nothingKnown, listsOf: (name: string) => new CrlSource(name) }
 const upstream = { servers: ['mqtts://127.0.0.1:8883'], tls: { ca: 'ca.pem' } }
 const ward = { name: 'ward', bind: '127.0.0.1:1883', accept: ['mqtt'], upstream: 'hospital' }
 const plain = { listeners: [ward], upstreams: { hospital: upstream } }

@@ -17,6 +17,7 @@ import type { Connection, Hub, ListenerPlan } from '../../src/proxy/hub.ts'
 import { Sweep } from '../../src/proxy/sweep.ts'
 import { Upstream } from '../../src/proxy/upstream.ts'
 import { brokerContext, type BrokerTls } from '../../src/tls/contexts.ts'
+import type { FirstUse } from '../../src/tls/first-use.ts'
 import type { Pin } from '../../src/tls/pinset.ts'
 import type { RevocationSettings } from '../../src/tls/revocation.ts'
 import { trustSettings } from '../../src/tls/trust.ts'
@@ -34,6 +35,9 @@ export interface PlanOptions extends Partial<Omit<BrokerTls, 'ca'>> {
   readonly pinMode?: 'enforce' | 'report'
   readonly warnBefore?: number
   readonly revocation?: RevocationSettings
+  readonly profile?: UpstreamPlan['profile']
+  readonly strangers?: UpstreamPlan['strangers']
+  readonly firstUse?: FirstUse
   readonly name?: string
   readonly serverName?: string
   readonly pair?: UpstreamPlan['pair']
@@ -49,6 +53,9 @@ export function upstreamPlan({
   pinMode = 'enforce',
   warnBefore = 0,
   revocation,
+  profile = { mode: 'off', settle: 0 },
+  strangers = new Set(),
+  firstUse,
   name = 'hospital',
   serverName,
   pair,
@@ -76,8 +83,11 @@ export function upstreamPlan({
       postQuantum,
       weakCertificates,
       ...(revocation && { revocation }),
+      firstUse,
     }),
     warnBefore,
+    profile,
+    strangers,
     timeouts: { dial: 5000, handshake: 10_000, distrust: 60_000, ...timeouts },
   }
 }

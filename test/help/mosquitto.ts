@@ -19,9 +19,22 @@ export interface MosquittoOptions {
   readonly clientCa?: string
   /** Lines of mosquitto.conf. */
   readonly more?: readonly string[]
+  /** Lines of mosquitto.conf about its TLS. */
+  readonly tls?: readonly string[]
+  /** What openssl.cnf would say of every TLS connection, such as `MaxProtocol = TLSv1.2`. */
+  readonly openssl?: readonly string[]
   /** Where it was before, to come back. */
   readonly port?: number
 }
+
+const opensslHead = [
+  'openssl_conf = all',
+  '[all]',
+  'ssl_conf = kinds',
+  '[kinds]',
+  'system_default = tls',
+  '[tls]',
+]
 
 export class Mosquitto implements AsyncDisposable {
   readonly port: number
@@ -37,12 +50,13 @@ export class Mosquitto implements AsyncDisposable {
   }
 
   static async start(options: MosquittoOptions): Promise<Mosquitto> {
-    const { pki, identity = await pki.issue(), clientCa, more = [] } = options
+    const { pki, identity = await pki.issue(), clientCa, more = [], tls = [], openssl = [] } = options
     const port = options.port ?? (await freePort())
     const plainPort = await freePort()
     const folder = await Folder.make({
       'chain.pem': identity.chain,
       'key.pem': identity.key,
+      'openssl.cnf': `${[...opensslHead, ...openssl].join('\n')}\n`,
       ...(clientCa === undefined ? {} : { 'clients.pem': clientCa }),
     })
     const verifies =
@@ -61,9 +75,11 @@ export class Mosquitto implements AsyncDisposable {
       `certfile ${folder.at('chain.pem')}`,
       `keyfile ${folder.at('key.pem')}`,
       ...verifies,
+      ...tls,
     ]
     const file = await folder.write('mosquitto.conf', `${configuration.join('\n')}\n`)
-    const child = new Child(tool('mosquitto'), ['-c', file])
+    const env = { ...process.env, ...(openssl.length > 0 && { OPENSSL_CONF: folder.at('openssl.cnf') }) }
+    const child = new Child(tool('mosquitto'), ['-c', file], { env })
     const broker = new Mosquitto([port, plainPort], child, folder)
     try {
       await child.says(/mosquitto version \S+ running/)

@@ -40,6 +40,7 @@ describe('the names and labels', () => {
       'gauge pulseward_upstream_address_last_check_timestamp_seconds{upstream,server,address}',
       'gauge pulseward_upstream_cert_not_after_timestamp_seconds{upstream,position,pin}',
       'gauge pulseward_upstream_pins{upstream}',
+      'gauge pulseward_upstream_first_use_pins{upstream}',
       'gauge pulseward_upstream_pin_not_after_timestamp_seconds{upstream,pin,role}',
       'counter pulseward_upstream_pin_mismatches_reported_total{upstream,verdict}',
       'gauge pulseward_upstream_crl_next_update_timestamp_seconds{upstream,crl}',
