@@ -136,14 +136,7 @@ export const metricTable = {
     group: { meaning: 'key exchange group, none if unknown or unused', values: tlsGroups },
     result: { meaning: 'how it ended', values: handshakeResults },
   }),
-  pulseward_tls_handshake_seconds: metric(
-    'histogram',
-    'TLS',
-    'Duration of completed handshakes, in seconds.',
-    {
-      leg,
-    },
-  ),
+  pulseward_tls_handshake_seconds: metric('histogram', 'TLS', 'Seconds completed handshakes took.', { leg }),
 
   pulseward_pairings_total: metric('counter', 'TLS', 'Proofs asked of the other end of a pair.', {
     leg,
