@@ -14,6 +14,11 @@ export interface Ticket {
   readonly until: number
 }
 
+/** So many in a row that were refused when they were new: this server honours none, and is not asked for a while. */
+const mostRefused = 3
+/** Milliseconds. */
+const pause = 60_000
+
 /**
  * A ticket that proved good is offered again and again, and no other is asked for: taking one costs as much as judging
  * the handshake. Nobody is hidden by a new one each time (RFC 8446, C.4): it is always this proxy that comes. Some
@@ -24,6 +29,9 @@ export class Tickets {
   /** How often the one that is kept was good. */
   #uses = 0
   #isSingleUse = false
+  /** How many in a row were refused when they were new, and until when none is asked for because of that. */
+  #refused = 0
+  #pausedUntil = -Infinity
 
   /** What to offer in a handshake that begins at `now`. */
   offer(now: number): Ticket | undefined {
@@ -31,8 +39,9 @@ export class Tickets {
     return this.#kept
   }
 
-  /** Whether to ask for tickets in a handshake that offers this one. */
-  wants(offered: Ticket | undefined): boolean {
+  /** Whether to ask for tickets in a handshake at `now` that offers this one. */
+  wants(offered: Ticket | undefined, now: number): boolean {
+    if (this.#pausedUntil > now) return false
     return offered === undefined || this.#isSingleUse || this.#uses === 0
   }
 
@@ -40,12 +49,14 @@ export class Tickets {
   tried(offered: Ticket | undefined, resumed: boolean, now: number): number {
     const isKept = offered !== undefined && offered === this.#kept
     if (resumed) {
+      this.#refused = 0
       if (isKept) this.#uses += 1
       // However often it is renewed, a session ends an hour after the handshake that showed the certificates.
       return offered?.until ?? now
     }
     if (isKept) {
       this.#isSingleUse ||= this.#uses === 1
+      if (this.#uses === 0) this.#refuse(now)
       this.drop()
     }
     return now + lifetime
@@ -56,6 +67,13 @@ export class Tickets {
     if (this.#kept !== undefined && this.#uses > 0 && !this.#isSingleUse) return
     this.#kept = ticket
     this.#uses = 0
+  }
+
+  #refuse(now: number): void {
+    this.#refused += 1
+    if (this.#refused < mostRefused) return
+    this.#refused = 0
+    this.#pausedUntil = now + pause
   }
 
   /** The server may not know it any more, or is not to be trusted. */

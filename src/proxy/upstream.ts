@@ -198,7 +198,7 @@ export class Upstream {
       if (given === undefined) early = session
       else tickets.keep({ ...given, session })
     }
-    const onTicket = tickets.wants(ticket) ? take : undefined
+    const onTicket = tickets.wants(ticket, this.#clock()) ? take : undefined
     const outcome = await meet(this.#meeting, server, signal, { ticket, onTicket })
     this.#account.enter(server.server, outcome)
     if (outcome.kind !== 'judged') return this.#notJudged(server, outcome)

@@ -28,7 +28,7 @@ class Counter {
 
   shakeHands(): { readonly resumed: boolean; readonly offered: Ticket | undefined } {
     const offered = this.tickets.offer(this.now)
-    const wanted = this.tickets.wants(offered)
+    const wanted = this.tickets.wants(offered, this.now)
     const resumed = offered !== undefined && this.#known.has(offered.session)
     if (resumed && this.#takesOnce) this.#known.delete(offered.session)
     if (!resumed) this.full += 1
@@ -67,6 +67,18 @@ describe('tickets', () => {
     server.restart()
     for (let count = 0; count < 10; count += 1) server.shakeHands()
     expect(server).toMatchObject({ full: 3, asked: 8 })
+  })
+
+  test('a server that honours none is asked three times a minute, not each time', () => {
+    const server = new Counter()
+    for (let count = 0; count < 100; count += 1) {
+      server.restart()
+      server.shakeHands()
+    }
+    expect(server.asked).toBe(2 * 4)
+    server.now += 60_000
+    for (let count = 0; count < 10; count += 1) server.shakeHands()
+    expect(server).toMatchObject({ full: 101, asked: 2 * 6 })
   })
 
   test('whatever happens, none is offered an hour after the handshake that showed the certificates', () => {
