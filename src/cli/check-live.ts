@@ -113,7 +113,9 @@ export async function checkLive(
 function describe(address: string, outcome: Outcome): LiveAddress {
   const unseen = { address, causes: [], certificates: [] }
   if (outcome.kind === 'failed') {
-    return { ...unseen, verdict: outcome.reason, reasons: [], hint: outcome.hint }
+    const { reason, hint, suspicion } = outcome
+    if (suspicion === undefined) return { ...unseen, verdict: reason, reasons: [], hint }
+    return { ...unseen, verdict: suspicion.verdict, causes: [reason], reasons: [suspicion.says], hint }
   }
   if (outcome.kind === 'defect') {
     return { ...unseen, verdict: 'unjudged', reasons: [`a defect in Pulseward: ${messageOf(outcome.error)}`] }

@@ -86,6 +86,12 @@ const upstreamTls = z.strictObject({
     .describe(
       'Post-quantum key exchange (X25519MLKEM768): offer it first, refuse all else, or leave it out.',
     ),
+  resumption: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe(
+      'Resume TLS sessions with the broker for up to an hour; `off` has every connection prove the key of the certificate.',
+    ),
   profile: z
     .enum(['enforce', 'report', 'off'])
     .default('enforce')
@@ -129,6 +135,9 @@ export const upstreamSchema = z.strictObject({
       handshake: duration({ min: '10ms', max: '5m' })
         .prefault('10s')
         .describe('Time it then has to finish the TLS handshake, and again to prove itself in a pair.'),
+      connack: duration({ min: '100ms', max: '10m' })
+        .prefault('30s')
+        .describe('Time a broker then has to answer a CONNECT before the device is told that none is there.'),
       distrust: duration({ min: '0s', max: '24h' })
         .prefault('60s')
         .describe('Time a server that failed the checks of `tls` is left alone.'),

@@ -34,8 +34,15 @@ export interface UpstreamPlan {
   readonly serverName: string | undefined
   readonly context: BrokerContext
   readonly trust: TrustSettings
+  /** Whether a trusted session may be resumed: then it is its ticket that counts, and no key is proven again. */
+  readonly resumption: 'on' | 'off'
   /** Milliseconds. */
-  readonly timeouts: { readonly dial: number; readonly handshake: number; readonly distrust: number }
+  readonly timeouts: {
+    readonly dial: number
+    readonly handshake: number
+    readonly connack: number
+    readonly distrust: number
+  }
   /** Milliseconds before a certificate or pin ends, from which on the log says so. */
   readonly warnBefore: number
   /** Whether servers are held to what they showed before, and how many milliseconds they are watched for that. */
@@ -164,7 +171,7 @@ export function compileUpstream(
   { servers, tls, timeouts, pair: paired }: UpstreamConfig,
   { known, listsOf, state }: Omit<Surroundings, 'authority'> & { readonly state: string },
 ): UpstreamPlan {
-  const { minVersion, pinMode, postQuantum, serverName, warnBefore, weakCertificates } = tls
+  const { minVersion, pinMode, postQuantum, resumption, serverName, warnBefore, weakCertificates } = tls
   const { crl, staple, unknown } = tls.revocation
   const profile = { mode: tls.profile, settle: tls.profileAfter }
   const { pins, strangers } = pinsInForce(name, { servers, tls }, known)
@@ -209,6 +216,7 @@ export function compileUpstream(
     serverName,
     context,
     trust,
+    resumption,
     timeouts,
     warnBefore,
     profile,

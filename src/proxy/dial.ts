@@ -92,7 +92,7 @@ function within<Kind extends Socket>(
   }
   const fail = (error: Error): void => {
     settle()
-    course.hangUp()
+    course.breakOff()
     reject(new DialError(connectedAt === 0 ? 'dial' : 'handshake', error, course))
   }
   const late = (): void => fail(Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' }))

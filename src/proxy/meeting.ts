@@ -5,7 +5,7 @@ import type { UpstreamPlan } from '../config/snapshot.ts'
 import { hostPort, peerAddress } from '../net/address.ts'
 import type { Finding } from '../pair/exchange.ts'
 import { classify, nextStep } from '../tls/classify.ts'
-import { explainFailure } from '../tls/failure.ts'
+import { explainFailure, type Suspicion } from '../tls/failure.ts'
 import type { Least } from '../tls/drift.ts'
 import { describe } from '../tls/handshake.ts'
 import { judge } from '../tls/trust.ts'
@@ -47,6 +47,8 @@ export interface Failed {
   readonly kind: 'failed'
   readonly reason: string
   readonly hint: string
+  /** Where somebody answered, and gave away that it is not to be trusted. */
+  readonly suspicion?: Suspicion
   /** Where it failed. */
   readonly phase: 'resolve' | 'dial' | 'handshake' | 'proof'
   /** Undefined where there was nobody to dial. */
@@ -60,9 +62,6 @@ export interface Defect {
 }
 
 export type Outcome = Judged | Failed | Defect
-
-/** Handshakes that failed because somebody offers less than was asked for: an old broker, or one in the middle. */
-export const weaker: ReadonlySet<string> = new Set(['downgraded', 'group-refused', 'not-tls', 'pair-missing'])
 
 export interface Target {
   /** As proxy.yaml has it; the name to prove, where the upstream does not say another. */

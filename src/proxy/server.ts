@@ -1,7 +1,7 @@
 // What is known of one server of an upstream and of each of its addresses, and what the addresses amount to.
 
 import type { Verdict } from '../tls/verdict.ts'
-import { weaker } from './meeting.ts'
+import type { Failed } from './meeting.ts'
 import type { Tickets } from './tickets.ts'
 
 /** What is known of one address of a server. */
@@ -53,13 +53,18 @@ export function reasonsOf({ reasons, reported }: Verdict): readonly string[] {
   return reported?.reasons.map((reason) => `let through by pinMode: ${reason}`) ?? reasons
 }
 
-export function notReached(
-  address: string,
-  { reason, hint }: { readonly reason: string; readonly hint: string },
-  at: number,
-): AddressState {
-  const suspect = weaker.has(reason)
-  return { address, verdict: reason, causes: [], reasons: [hint], checkedAt: at, suspect }
+type Missed = Pick<Failed, 'reason' | 'hint' | 'suspicion'>
+
+export function notReached(address: string, failed: Missed, at: number): AddressState {
+  const [verdict, reasons] = accusation(failed)
+  const suspect = failed.suspicion !== undefined
+  const causes = suspect ? [failed.reason] : []
+  return { address, verdict, causes, reasons, checkedAt: at, suspect }
+}
+
+/** What a failed handshake is called, and why: a verdict where somebody is suspected, else what failed and what to do. */
+export function accusation({ reason, hint, suspicion }: Missed): readonly [string, readonly string[]] {
+  return suspicion === undefined ? [reason, [hint]] : [suspicion.verdict, [suspicion.says]]
 }
 
 export function isTrusted({ verdict }: AddressState): boolean {

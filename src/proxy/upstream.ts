@@ -12,11 +12,11 @@ import type { Showing } from '../tls/profile.ts'
 import type { ProfileBook } from '../tls/profile-book.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
 import { Account, lineOf, lineOfVerdict, type Line } from './account.ts'
-import { meet, weaker, type Defect, type Failed, type Judged, type MeetingPlan } from './meeting.ts'
+import { meet, type Defect, type Failed, type Judged, type MeetingPlan } from './meeting.ts'
 import { downTime, Patrol } from './patrol.ts'
 import { PinWatch } from './pin-watch.ts'
 import { ProfileWatch } from './profile-watch.ts'
-import type { Server, ServerState } from './server.ts'
+import { accusation, type Server, type ServerState } from './server.ts'
 import { Tickets, type Ticket } from './tickets.ts'
 import { Witness, type Evidence } from './witness.ts'
 
@@ -198,7 +198,8 @@ export class Upstream {
       if (given === undefined) early = session
       else tickets.keep({ ...given, session })
     }
-    const onTicket = tickets.wants(ticket, this.#clock()) ? take : undefined
+    const wants = this.plan.resumption === 'on' && tickets.wants(ticket, this.#clock())
+    const onTicket = wants ? take : undefined
     const outcome = await meet(this.#meeting, server, signal, { ticket, onTicket })
     this.#account.enter(server.server, outcome)
     if (outcome.kind !== 'judged') return this.#notJudged(server, outcome)
@@ -232,20 +233,19 @@ export class Upstream {
 
   /** No handshake, or none that could be judged; a defect of ours fails closed, and takes nobody else along. */
   #notJudged(server: Server, outcome: Failed | Defect): string {
-    const [verdict, reason, leaveAlone] =
-      outcome.kind === 'failed'
-        ? [outcome.reason, outcome.hint, weaker.has(outcome.reason)]
-        : ['unjudged', messageOf(outcome.error), true]
+    const [verdict, reasons] =
+      outcome.kind === 'failed' ? accusation(outcome) : ['unjudged', [messageOf(outcome.error)]]
     if (verdict === 'cancelled') return verdict
+    const leaveAlone = outcome.kind === 'defect' || outcome.suspicion !== undefined
     server.checkedAt = Date.now()
     server.verdict = verdict
-    server.reasons = [reason]
+    server.reasons = reasons
     // A ticket the broker no longer knows must not fail the next attempt too.
     server.tickets.drop()
     if (leaveAlone) server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
     else server.downUntil = this.#clock() + downTime
     this.#tell(server, lineOf(outcome))
-    return verdict
+    return outcome.kind === 'failed' && leaveAlone ? `${verdict} (${outcome.reason})` : verdict
   }
 
   #distrust(server: Server, verdict: Verdict): string {

@@ -58,6 +58,10 @@ function meaningOf(cause: Cause, isSameIssuer: () => boolean): VerdictKind {
 const ROTATION =
   "the key is new, issuer and name are the broker's: ask its administrator by another channel whether it was changed, compare the served pins, and paste them into upstreams.NAME.tls.pins; if nobody changed it, its issuer was deceived and this is a man in the middle"
 
+/** Where a certificate is shown by somebody who does not have its key. */
+export const COPIED =
+  "somebody shows the broker's public certificate without having its key: look for what answers at the broker's address"
+
 const HINTS: Readonly<Record<Cause, string>> = {
   'untrusted-chain':
     "set upstreams.NAME.tls.ca to the CA that issued the broker's certificate; if it is set, somebody else may be answering in the broker's place",
@@ -65,8 +69,7 @@ const HINTS: Readonly<Record<Cause, string>> = {
     'if the broker really uses this certificate, put it into the file named by upstreams.NAME.tls.ca; otherwise somebody else is answering',
   'name-mismatch':
     'use the name the certificate was issued for in servers, or set upstreams.NAME.tls.serverName; if both are right, somebody else is answering',
-  'copied-certificate':
-    "somebody shows the broker's public certificate without having its key: look for what answers at the broker's address",
+  'copied-certificate': COPIED,
   revoked:
     "its issuer declared the certificate void, so somebody else may have its key: ask the broker's administrator why, and have a new one issued, with a new key",
   'pin-mismatch':

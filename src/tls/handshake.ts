@@ -43,7 +43,7 @@ export function describe(socket: TLSSocket, { name, at, earlier }: Occasion): Ha
 }
 
 /** As served, leaf first, whether or not they sign each other. */
-function servedCertificates(socket: TLSSocket): readonly X509Certificate[] {
+export function servedCertificates(socket: TLSSocket): readonly X509Certificate[] {
   const served: X509Certificate[] = []
   for (let next = socket.getPeerX509Certificate(); next !== undefined && served.length < MAX_SERVED;) {
     served.push(next)

@@ -35,7 +35,7 @@ export function examine(
   at: number,
   { anchors, pins, weakCertificates = 'refuse', firstUse }: Demands,
 ): Examination {
-  const servedPins = served.flatMap(describePin)
+  const servedPins = servedPinsOf(served)
   const verified = [...verifiedPaths(served, anchors).take(MAX_PATHS)]
   const itself = verified.length === 0 && firstUse?.selfSigned === true ? pathOfItself(served) : []
   const judged = [...verified, ...itself].map((found) => ({
@@ -59,6 +59,11 @@ export function examine(
     ...(faults ?? judgeKeys(served.slice(0, 1), weakCertificates)),
   ]
   return { identity: { path, servedPins }, objections }
+}
+
+/** What of the certificates served can be pinned. */
+export function servedPinsOf(served: readonly X509Certificate[]): readonly ServedPin[] {
+  return served.flatMap(describePin)
 }
 
 const UNKNOWN: Objection = {

@@ -108,11 +108,12 @@ describe('what a file becomes', () => {
           profileAfter: 86_400_000,
           warnBefore: 30 * 86_400_000,
           postQuantum: 'prefer',
+          resumption: 'on',
           weakCertificates: 'refuse',
           revocation: { crl: [], refresh: 21_600_000, staple: 'check', unknown: 'accept' },
         },
         plaintext: 'loopback',
-        timeouts: { dial: 5000, handshake: 10_000, distrust: 60_000 },
+        timeouts: { dial: 5000, handshake: 10_000, connack: 30_000, distrust: 60_000 },
         canary: { interval: 300_000 },
       },
     })

@@ -33,6 +33,7 @@ export interface PlanOptions extends Partial<Omit<BrokerTls, 'ca'>> {
   readonly ca: string
   readonly pins?: readonly (Pin | string)[]
   readonly pinMode?: 'enforce' | 'report'
+  readonly resumption?: UpstreamPlan['resumption']
   readonly warnBefore?: number
   readonly revocation?: RevocationSettings
   readonly profile?: UpstreamPlan['profile']
@@ -64,6 +65,7 @@ export function upstreamPlan({
   minVersion = 'TLSv1.3',
   postQuantum = 'prefer',
   weakCertificates = 'refuse',
+  resumption = 'on',
   ...tls
 }: PlanOptions): UpstreamPlan {
   const context = brokerContext({ ca: [ca], minVersion, postQuantum, weakCertificates, ...tls })
@@ -85,10 +87,11 @@ export function upstreamPlan({
       ...(revocation && { revocation }),
       firstUse,
     }),
+    resumption,
     warnBefore,
     profile,
     strangers,
-    timeouts: { dial: 5000, handshake: 10_000, distrust: 60_000, ...timeouts },
+    timeouts: { dial: 5000, handshake: 10_000, connack: 30_000, distrust: 60_000, ...timeouts },
   }
 }
 

@@ -6,6 +6,7 @@ import { Child } from './child.ts'
 import { Folder } from './folder.ts'
 import type { Pki } from './pki.ts'
 import { tool } from './tools.ts'
+import { eventually } from './wait.ts'
 
 export const mosquittoTools = ['mosquitto', 'mosquitto_pub', 'mosquitto_sub']
 
@@ -94,6 +95,16 @@ export class Mosquitto implements AsyncDisposable {
     return this.#child.stderr
   }
 
+  /** Shows new connections another certificate; those that are open stay. */
+  async renew({ chain, key }: NonNullable<MosquittoOptions['identity']>): Promise<void> {
+    const told = (): number => this.#child.stderr.split('Reloading config.').length
+    const before = told()
+    await this.#folder.write('chain.pem', chain)
+    await this.#folder.write('key.pem', key)
+    this.#child.process.kill('SIGHUP')
+    await eventually('mosquitto take its new certificate', () => told() > before)
+  }
+
   async kill(signal: NodeJS.Signals): Promise<void> {
     await this.#child.kill(signal)
   }
@@ -157,8 +168,8 @@ function argumentsOf({ port, version = '311', topic, qos = 0, more = [] }: Clien
   ]
 }
 
-/** A port that was free a moment ago; mosquitto takes none by itself that it would name. */
-async function freePort(): Promise<number> {
+/** A port that was free a moment ago, for programs that take none by themselves and name it. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
