@@ -3,25 +3,25 @@
 import { resolve } from 'node:path'
 import { judgeReadiness, type Readiness } from './admin/readiness.ts'
 import { startAdmin, type AdminServer } from './admin/server.ts'
-import { ConfigError, formatDiagnostic, type Diagnostic } from './config/diagnostics.ts'
+import { ConfigError, onOneLine } from './config/diagnostics.ts'
 import { loadConfig, type Loaded } from './config/load.ts'
 import { EMBEDDED } from './config/schema.ts'
 import { compile, type Snapshot, type UpstreamPlan } from './config/snapshot.ts'
 import { watchConfig, type ConfigWatch } from './config/watch.ts'
-import { capacityFor } from './capacity.ts'
+import { capacityFor } from './descriptors.ts'
 import { Devices } from './devices.ts'
 import { EmbeddedBroker } from './embedded.ts'
 import { messageOf, PulsewardError } from './errors.ts'
 import { inventory, standingsOf } from './inventory.ts'
 import { Evidence } from './evidence/recorder.ts'
+import { Lists } from './lists.ts'
 import { hostPort } from './net/address.ts'
 import type { Lookup } from './net/resolve.ts'
 import { LineLimiter } from './observe/limit.ts'
-import { limitLog, type RootLog } from './observe/log.ts'
+import { limitLog, type Limited, type RootLog } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
 import { runtime } from './observe/process.ts'
 import { Canary } from './proxy/canary.ts'
-import type { Hub } from './proxy/hub.ts'
 import { Ports } from './proxy/ports.ts'
 import { Sweep } from './proxy/sweep.ts'
 import { Upstream } from './proxy/upstream.ts'
@@ -50,10 +50,11 @@ const renewalCheck = 3_600_000
 export class App implements AsyncDisposable {
   readonly #options: AppOptions
   readonly #sweep = new Sweep()
-  readonly #limited: Hub['limited']
+  readonly #limited: Limited
   readonly #ports: Ports
   readonly #evidence: Evidence
   readonly #devices: Devices
+  readonly #lists: Lists
   readonly #trust: TrustState
   readonly #canary = new Canary(() => this.#upstreams.values(), {
     interval: ({ plan }) => this.#canaryInterval(plan.name),
@@ -77,6 +78,7 @@ export class App implements AsyncDisposable {
     const { metrics } = options
     this.#evidence = new Evidence({ software: { pulseward, ...runtime }, metrics, log: this.#limited })
     this.#devices = new Devices({ metrics, limited: this.#limited })
+    this.#lists = new Lists({ ...options, limited: this.#limited })
     const onFirstUse = (): void => void this.reload('a broker was met for the first time')
     this.#trust = new TrustState({ ...options, limited: this.#limited, onFirstUse })
     this.#ports = new Ports({ ...options, limited: this.#limited, sweep: this.#sweep })
@@ -98,7 +100,7 @@ export class App implements AsyncDisposable {
     }
     app.#renewal = setInterval(() => app.#renew(), renewalCheck).unref()
     void app.#canary.look().then(() => (app.#starting = false))
-    app.#ports.capacity = await capacityFor(app.snapshot, options.log)
+    app.#ports.capacity = await capacityFor(app.snapshot.config.listeners, options.log)
     return app
   }
 
@@ -140,6 +142,7 @@ export class App implements AsyncDisposable {
     // What a reload opens while it is under way has to be closed too.
     await this.#reloading
     await this.#watch?.[Symbol.asyncDispose]()
+    this.#lists[Symbol.dispose]()
     this.#canary[Symbol.dispose]()
     this.#ports.destroy()
     await this.#ports.close()
@@ -178,9 +181,12 @@ export class App implements AsyncDisposable {
     for (const warning of loaded.warnings) log.warn({ warning: onOneLine(warning) }, 'configuration warning')
     const version = (this.#snapshot?.version ?? 0) + 1
     const { known, adopt } = await this.#trust.prepare(loaded.config.state)
-    const snapshot = await compile(loaded, version, () => this.#openAuthority(loaded), known)
+    const { listsOf, fill, commit } = await this.#lists.prepare(loaded.config)
+    const authority = (): Promise<Authority> => this.#openAuthority(loaded)
+    const snapshot = await compile(loaded, version, { authority, known, listsOf })
     for (const warning of snapshot.warnings) log.warn({ warning }, 'certificates for devices')
     const upstreams = await this.#prepareUpstreams(snapshot)
+    await fill(upstreams)
     this.#ports.registrar = await this.#devices.prepare(snapshot)
     const change = await this.#ports.prepare(snapshot, upstreams)
     try {
@@ -193,6 +199,7 @@ export class App implements AsyncDisposable {
     adopt()
     this.#snapshot = snapshot
     this.#upstreams = upstreams
+    commit(upstreams)
     this.#evidence.adopt({ state: snapshot.config.state, ...snapshot.config.evidence })
     log.setLevel(snapshot.config.log.level)
     metrics.adopted({ ...inventory(snapshot, upstreams), sha256: snapshot.sha256, version, at: Date.now() })
@@ -278,10 +285,7 @@ export class App implements AsyncDisposable {
 
   #renew(): void {
     for (const upstream of this.#upstreams.values()) upstream.remind(Date.now())
+    this.#lists.remind(Date.now())
     if (this.snapshot.renewAt < Date.now()) void this.reload('certificates for devices are due')
   }
-}
-
-function onOneLine(diagnostic: Diagnostic): string {
-  return formatDiagnostic(diagnostic).replaceAll(/\n */g, '; ')
 }
