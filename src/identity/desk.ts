@@ -36,6 +36,8 @@ interface DeskDeps {
 /** Takeovers of one client identifier remembered, and identifiers that are. */
 const mostTakeovers = 8
 const mostContended = 4096
+/** Other sessions of one identifier that are looked at. */
+const mostPlaces = 16
 const minute = 60_000
 
 export class Desk {
@@ -172,7 +174,11 @@ export class Desk {
 
   /** The other sessions of the same identifier, the moment one more comes. */
   #company(key: string, seen: Observation): Company {
-    const elsewhere = [...(this.#open.get(key) ?? [])].map(({ seen: other }) => placeOf(other))
+    const elsewhere: Place[] = []
+    for (const { seen: other } of this.#open.get(key) ?? []) {
+      if (elsewhere.length >= mostPlaces) break
+      elsewhere.push(placeOf(other))
+    }
     return { elsewhere, takeovers: this.#countTakeover(key, elsewhere, seen) }
   }
 
@@ -232,7 +238,7 @@ function sighting({ seen }: Visitor): Finding {
     detector: sightDetector,
     severity: 'info',
     summary: 'a device that was never seen before',
-    evidence: { mac: seen.traits.mac ?? 'unknown' },
+    evidence: seen.traits.mac === undefined ? {} : { mac: seen.traits.mac },
     references: [],
   }
 }

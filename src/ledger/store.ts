@@ -21,6 +21,8 @@ const batchSize = 200
 /** Time between two batches while there is something to write, and after one that failed; milliseconds. */
 const pace = 50
 const pause = 1000
+/** Time the last batches have when the proxy ends; milliseconds. */
+const longestEnd = 5000
 
 export class Store implements Journal, AsyncDisposable {
   damage: { readonly error: string; readonly movedTo: string } | undefined
@@ -92,7 +94,10 @@ export class Store implements Journal, AsyncDisposable {
       while (this.#changed.size > 0 || this.#obeyed > 0) this.#handOver()
       this.#send({ kind: 'close' })
     }
+    // A disk that does not answer must not hold up the end of the proxy.
+    const late = setTimeout(() => this.#closed.resolve(), longestEnd)
     await this.#closed.promise
+    clearTimeout(late)
     await this.#worker.terminate()
   }
 
