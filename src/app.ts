@@ -6,18 +6,22 @@ import { startAdmin, type AdminServer } from './admin/server.ts'
 import { ConfigError, formatDiagnostic, type Diagnostic } from './config/diagnostics.ts'
 import { loadConfig, type Loaded } from './config/load.ts'
 import { EMBEDDED } from './config/schema.ts'
-import { compile, type Snapshot, type UpstreamPlan } from './config/snapshot.ts'
+import { compile, upstreamsOf, type Snapshot, type UpstreamPlan } from './config/snapshot.ts'
 import { watchConfig, type ConfigWatch } from './config/watch.ts'
+import { capacityFor } from './capacity.ts'
 import { EmbeddedBroker } from './embedded.ts'
 import { messageOf, PulsewardError } from './errors.ts'
 import { inventory, standingsOf } from './inventory.ts'
 import { Evidence } from './evidence/recorder.ts'
+import { tellFeatures } from './interception.ts'
+import { Abilities } from './net/abilities.ts'
 import { hostPort } from './net/address.ts'
+import { OwnEnds } from './net/own-ends.ts'
 import type { Lookup } from './net/resolve.ts'
 import { LineLimiter } from './observe/limit.ts'
 import { limitLog, type RootLog } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
-import { readUsage, runtime } from './observe/process.ts'
+import { runtime } from './observe/process.ts'
 import { Canary } from './proxy/canary.ts'
 import type { Hub } from './proxy/hub.ts'
 import { Ports } from './proxy/ports.ts'
@@ -49,6 +53,8 @@ export class App implements AsyncDisposable {
   readonly #options: AppOptions
   readonly #sweep = new Sweep()
   readonly #limited: Hub['limited']
+  readonly #abilities = new Abilities()
+  readonly #own = new OwnEnds()
   readonly #ports: Ports
   readonly #evidence: Evidence
   readonly #trust: TrustState
@@ -75,7 +81,9 @@ export class App implements AsyncDisposable {
     this.#evidence = new Evidence({ software: { pulseward, ...runtime }, metrics, log: this.#limited })
     const onFirstUse = (): void => void this.reload('a broker was met for the first time')
     this.#trust = new TrustState({ ...options, limited: this.#limited, onFirstUse })
-    this.#ports = new Ports({ ...options, limited: this.#limited, sweep: this.#sweep })
+    const own = this.#own
+    const abilities = this.#abilities
+    this.#ports = new Ports({ ...options, limited: this.#limited, sweep: this.#sweep, own, abilities })
   }
 
   /** Starts everything proxy.yaml asks for; rejects, and leaves nothing behind, where something of it cannot be had. */
@@ -94,7 +102,7 @@ export class App implements AsyncDisposable {
     }
     app.#renewal = setInterval(() => app.#renew(), renewalCheck).unref()
     void app.#canary.look().then(() => (app.#starting = false))
-    await app.#countDescriptors()
+    app.#ports.capacity = await capacityFor(app.snapshot, options.log)
     return app
   }
 
@@ -190,23 +198,33 @@ export class App implements AsyncDisposable {
     this.#evidence.adopt({ state: snapshot.config.state, ...snapshot.config.evidence })
     log.setLevel(snapshot.config.log.level)
     metrics.adopted({ ...inventory(snapshot, upstreams), sha256: snapshot.sha256, version, at: Date.now() })
+    tellFeatures(snapshot.config, this.#abilities, this.#options)
     await change.swap()
   }
 
   /** An upstream whose trust settings did not change keeps its tickets and what it knows of its servers. */
   async #prepareUpstreams(snapshot: Snapshot): Promise<Map<string, Upstream>> {
     const plans: UpstreamPlan[] = [...snapshot.upstreams]
-    if (snapshot.listeners.some(({ config }) => config.upstream === EMBEDDED)) {
+    if (snapshot.listeners.some(({ config }) => upstreamsOf(config).includes(EMBEDDED))) {
       const authority = await this.#openAuthority({ config: snapshot.config })
       this.#embedded ??= await EmbeddedBroker.start(EMBEDDED, authority)
       plans.push(this.#embedded.plan)
     }
-    const used = new Set(snapshot.listeners.map(({ config }) => config.upstream))
+    const used = new Set(snapshot.listeners.flatMap(({ config }) => upstreamsOf(config)))
     const upstreams = new Map<string, Upstream>()
     const { metrics, lookup } = this.#options
     const evidence = (sighting: Sighting): void => this.#record(sighting)
     const { profiles, meetFirst: firstUse } = this.#trust
-    const deps = { metrics, limited: this.#limited, evidence, profiles, firstUse, ...(lookup && { lookup }) }
+    const own = this.#own
+    const deps = {
+      metrics,
+      limited: this.#limited,
+      evidence,
+      own,
+      profiles,
+      firstUse,
+      ...(lookup && { lookup }),
+    }
     for (const plan of plans) {
       if (!used.has(plan.name)) continue
       const before = this.#upstreams.get(plan.name)
@@ -270,28 +288,11 @@ export class App implements AsyncDisposable {
     } else this.#watch.follow(files)
   }
 
-  /** Two descriptors a connection: better told at the start than found out under load. */
-  async #countDescriptors(): Promise<void> {
-    const { maxFiles, openFiles = 0 } = await readUsage()
-    if (maxFiles === undefined) return
-    // Beyond its descriptors a proxy would accept devices that it cannot dial for, and serve nobody.
-    this.#ports.capacity = Math.max(1, Math.floor((maxFiles - openFiles - spareDescriptors) / 2))
-    const { listeners } = this.snapshot.config
-    const wanted = listeners.reduce((sum, { limits }) => sum + limits.connections, 0)
-    if (this.#ports.capacity >= wanted) return
-    const hint = `raise LimitNOFILE or "ulimit -n" to ${wanted * 2 + openFiles + spareDescriptors}, or lower limits.connections`
-    const fields = { descriptors: maxFiles, enoughFor: this.#ports.capacity, hint }
-    this.#options.log.warn(fields, 'too few file descriptors for limits.connections')
-  }
-
   #renew(): void {
     for (const upstream of this.#upstreams.values()) upstream.remind(Date.now())
     if (this.snapshot.renewAt < Date.now()) void this.reload('certificates for devices are due')
   }
 }
-
-/** Descriptors kept free of connections, for what comes and goes: the admin's connections, files, probes. */
-const spareDescriptors = 12
 
 function onOneLine(diagnostic: Diagnostic): string {
   return formatDiagnostic(diagnostic).replaceAll(/\n */g, '; ')

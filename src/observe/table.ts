@@ -5,6 +5,7 @@
 
 import { PacketType } from '../mqtt/packet.ts'
 import { metric } from './metric.ts'
+import { processMetrics } from './table-process.ts'
 
 export type { Label, Metric } from './metric.ts'
 
@@ -250,6 +251,12 @@ export const metricTable = {
     action,
   }),
 
+  pulseward_feature_available: metric(
+    'gauge',
+    'The proxy itself',
+    'Whether a feature that proxy.yaml asks for works on this machine (1) or is off (0).',
+    { feature: { meaning: 'what rests on the kernel or a native library', most: 16 } },
+  ),
   pulseward_event_loop_lag_seconds: metric(
     'gauge',
     'The proxy itself',
@@ -272,28 +279,5 @@ export const metricTable = {
     'Label values replaced by "other": unknown, no code, or the set is full.',
     { metric: { meaning: 'the metric concerned', most: 64 } },
   ),
-  process_cpu_seconds_total: metric(
-    'counter',
-    'The proxy itself',
-    'User and system CPU time spent, in seconds.',
-  ),
-  process_start_time_seconds: metric(
-    'gauge',
-    'The proxy itself',
-    'When the process started, in seconds since 1970.',
-  ),
-  process_resident_memory_bytes: metric('gauge', 'The proxy itself', 'Resident memory, in bytes.'),
-  process_open_fds: metric('gauge', 'The proxy itself', 'File descriptors open now; on Linux.'),
-  process_max_fds: metric(
-    'gauge',
-    'The proxy itself',
-    'Most file descriptors the process may open; on Linux.',
-  ),
-  nodejs_heap_size_used_bytes: metric('gauge', 'The proxy itself', 'JavaScript heap in use, in bytes.'),
-  nodejs_heap_size_total_bytes: metric('gauge', 'The proxy itself', 'JavaScript heap reserved, in bytes.'),
-  nodejs_external_memory_bytes: metric(
-    'gauge',
-    'The proxy itself',
-    'Memory buffers hold outside the heap, in bytes.',
-  ),
+  ...processMetrics,
 }

@@ -10,26 +10,19 @@ import { brokenRule } from '../mqtt/rules.ts'
 import { SessionState } from '../mqtt/session.ts'
 import { keepLastWords } from '../net/last-words.ts'
 import { ByteCount } from '../observe/samples.ts'
-import type { ClientHello } from '../tls/client-hello.ts'
+import type { Caller } from './departure.ts'
 import { endWith, lastPacket } from './ending.ts'
 import type { Connection, Hub } from './hub.ts'
 import { Judge, clauseOf } from './judge.ts'
 import { Pump, type PumpOwner } from './pump.ts'
-import { SessionRecord, type Breach, type LegName } from './record.ts'
+import { SessionRecord, type Breach, type LegName, type Origin } from './record.ts'
 import type { Swept } from './sweep.ts'
 import type { Connected } from './upstream.ts'
 
-interface SessionOptions {
+interface SessionOptions extends Origin {
   readonly device: Socket
-  readonly transport: 'plain' | 'tls'
   /** Bytes that were read to tell what the device speaks. */
   readonly first: Buffer
-  readonly address: string
-  /** Milliseconds, by the sweep's clock. */
-  readonly openedAt: number
-  readonly hello: ClientHello | undefined
-  /** The key by which a near end proved itself; undefined for a device that connected itself. */
-  readonly pairedWith: string | undefined
   readonly hub: Hub
   readonly before: Connection
 }
@@ -46,6 +39,7 @@ export class Session implements Connection, PumpOwner, Swept {
   readonly #device: Socket
   readonly #address: string
   readonly #openedAt: number
+  readonly #caller: Caller | undefined
   readonly #state: SessionState
   readonly #judge: Judge
   readonly #record: SessionRecord
@@ -74,6 +68,7 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#device = device
     this.#address = address
     this.#openedAt = openedAt
+    this.#caller = origin.caller
     this.#deviceHeard = hub.sweep.now
     this.#brokerHeard = hub.sweep.now
     this.#judge = new Judge(hub, { address, transport })
@@ -245,7 +240,7 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#dialling = new AbortController()
     let connected: Connected
     try {
-      connected = await this.#hub.plan.upstream.connect(this.#dialling.signal)
+      connected = await this.#hub.plan.upstream.connect(this.#dialling.signal, this.#caller)
     } catch (error) {
       return this.#noBroker(error)
     }
