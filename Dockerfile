@@ -17,11 +17,12 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
 RUN npm run build
 
-# The optional dependencies are Node itself, for machines that have an older one; this image has the right one.
+# Most optional dependencies are Node itself, for machines that have an older one; this image has the right one.
 FROM node:26-slim AS modules
 WORKDIR /build
 COPY package.json package-lock.json ./
-RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+RUN rm -rf node_modules/node-linux-* node_modules/node-bin-* node_modules/.bin/node
 
 FROM node:26-slim
 ENV NODE_ENV=production

@@ -6,7 +6,7 @@ import { startAdmin, type AdminServer } from './admin/server.ts'
 import { ConfigError, onOneLine } from './config/diagnostics.ts'
 import { loadConfig, type Loaded } from './config/load.ts'
 import { EMBEDDED } from './config/schema.ts'
-import { compile, type Snapshot, type UpstreamPlan } from './config/snapshot.ts'
+import { compile, upstreamsOf, type Snapshot, type UpstreamPlan } from './config/snapshot.ts'
 import { watchConfig, type ConfigWatch } from './config/watch.ts'
 import { capacityFor } from './descriptors.ts'
 import { Devices } from './devices.ts'
@@ -14,8 +14,11 @@ import { EmbeddedBroker } from './embedded.ts'
 import { messageOf, PulsewardError } from './errors.ts'
 import { inventory, standingsOf } from './inventory.ts'
 import { Evidence } from './evidence/recorder.ts'
+import { tellFeatures } from './interception.ts'
 import { Lists } from './lists.ts'
+import { Abilities } from './net/abilities.ts'
 import { hostPort } from './net/address.ts'
+import { OwnEnds } from './net/own-ends.ts'
 import type { Lookup } from './net/resolve.ts'
 import { LineLimiter } from './observe/limit.ts'
 import { limitLog, type Limited, type RootLog } from './observe/log.ts'
@@ -51,6 +54,8 @@ export class App implements AsyncDisposable {
   readonly #options: AppOptions
   readonly #sweep = new Sweep()
   readonly #limited: Limited
+  readonly #abilities = new Abilities()
+  readonly #own = new OwnEnds()
   readonly #ports: Ports
   readonly #evidence: Evidence
   readonly #devices: Devices
@@ -77,11 +82,13 @@ export class App implements AsyncDisposable {
     this.#limited = limitLog(options.log, limiter, options.metrics)
     const { metrics } = options
     this.#evidence = new Evidence({ software: { pulseward, ...runtime }, metrics, log: this.#limited })
-    this.#devices = new Devices({ metrics, limited: this.#limited })
+    this.#devices = new Devices({ metrics, limited: this.#limited, abilities: this.#abilities })
     this.#lists = new Lists({ ...options, limited: this.#limited })
     const onFirstUse = (): void => void this.reload('a broker was met for the first time')
     this.#trust = new TrustState({ ...options, limited: this.#limited, onFirstUse })
-    this.#ports = new Ports({ ...options, limited: this.#limited, sweep: this.#sweep })
+    const own = this.#own
+    const abilities = this.#abilities
+    this.#ports = new Ports({ ...options, limited: this.#limited, sweep: this.#sweep, own, abilities })
   }
 
   /** Starts everything proxy.yaml asks for; rejects, and leaves nothing behind, where something of it cannot be had. */
@@ -203,23 +210,33 @@ export class App implements AsyncDisposable {
     this.#evidence.adopt({ state: snapshot.config.state, ...snapshot.config.evidence })
     log.setLevel(snapshot.config.log.level)
     metrics.adopted({ ...inventory(snapshot, upstreams), sha256: snapshot.sha256, version, at: Date.now() })
+    tellFeatures(snapshot.config, this.#abilities, this.#options)
     await change.swap()
   }
 
   /** An upstream whose trust settings did not change keeps its tickets and what it knows of its servers. */
   async #prepareUpstreams(snapshot: Snapshot): Promise<Map<string, Upstream>> {
     const plans: UpstreamPlan[] = [...snapshot.upstreams]
-    if (snapshot.listeners.some(({ config }) => config.upstream === EMBEDDED)) {
+    if (snapshot.listeners.some(({ config }) => upstreamsOf(config).includes(EMBEDDED))) {
       const authority = await this.#openAuthority({ config: snapshot.config })
       this.#embedded ??= await EmbeddedBroker.start(EMBEDDED, authority)
       plans.push(this.#embedded.plan)
     }
-    const used = new Set(snapshot.listeners.map(({ config }) => config.upstream))
+    const used = new Set(snapshot.listeners.flatMap(({ config }) => upstreamsOf(config)))
     const upstreams = new Map<string, Upstream>()
     const { metrics, lookup } = this.#options
     const evidence = (sighting: Sighting): void => this.#record(sighting)
     const { profiles, meetFirst: firstUse } = this.#trust
-    const deps = { metrics, limited: this.#limited, evidence, profiles, firstUse, ...(lookup && { lookup }) }
+    const own = this.#own
+    const deps = {
+      metrics,
+      limited: this.#limited,
+      evidence,
+      own,
+      profiles,
+      firstUse,
+      ...(lookup && { lookup }),
+    }
     for (const plan of plans) {
       if (!used.has(plan.name)) continue
       const before = this.#upstreams.get(plan.name)

@@ -10,18 +10,18 @@ import { NeighbourFeed, type FeedState } from './ledger/feed.ts'
 import type { NumberedOrder } from './ledger/protocol.ts'
 import { openLoginHash, type LoginHash } from './ledger/secret.ts'
 import { Store } from './ledger/store.ts'
+import type { Abilities } from './net/abilities.ts'
 import type { Metrics } from './observe/metrics.ts'
+import { readersOf } from './proxy/readers.ts'
 import { Registrar, type SocketReaders } from './proxy/registrar.ts'
 import type { Hub } from './proxy/hub.ts'
 
 interface DevicesDeps {
   readonly metrics: Metrics
   readonly limited: Hub['limited']
-  readonly readers?: SocketReaders
+  readonly abilities: Abilities
 }
 
-/** Where the operating system tells nothing of a connection. */
-const noReaders: SocketReaders = { syn: () => undefined, roundTrip: () => undefined }
 /** How often those are looked for that were not seen for too long, and how many go at once. */
 const expiry = { every: 10_000, most: 500 }
 
@@ -69,13 +69,13 @@ export class Devices implements AsyncDisposable {
   }
 
   async #open(state: string): Promise<Ward> {
-    const { limited, metrics, readers = noReaders } = this.#deps
+    const { limited, metrics, abilities } = this.#deps
     const ward = new Ward(this.#neighbours, (reason, error) => {
       metrics.ledgerFailed(reason)
       const fields = { reason, error, where: ledgerFile(state) }
       limited('error', `ledger ${reason}`, fields, 'the ledger of devices is not on disk; sessions go on')
     })
-    await ward.open(state, readers)
+    await ward.open(state, readersOf(abilities.native('syn')))
     const { damage, warning } = ward
     if (damage !== undefined) {
       metrics.ledgerFailed('damaged')

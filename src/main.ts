@@ -8,6 +8,7 @@ import { pair, pairHelp } from './cli/pair.ts'
 import { patches, patchesHelp } from './cli/patches.ts'
 import { pin, pinHelp } from './cli/pin.ts'
 import { pki, pkiHelp } from './cli/pki.ts'
+import { rules, rulesHelp } from './cli/rules.ts'
 import { run, runHelp } from './cli/run.ts'
 import { schema, schemaHelp } from './cli/schema.ts'
 import { trust, trustHelp } from './cli/trust.ts'
@@ -29,6 +30,7 @@ commands:
   patches  list the vulnerabilities that are stopped, and by which rule
   pin      show a broker's certificates and what to paste to pin it
   pki      show the local CA, or issue a certificate with it
+  rules    print, set or clear the rules that take devices to the proxy
   schema   print the JSON Schema of proxy.yaml
   trust    accept a broker's new pin after a rotation, list or revoke it;
            show what was learnt of brokers, or have it forgotten
@@ -60,6 +62,7 @@ const commands: Readonly<Record<string, Command>> = {
   patches: { help: patchesHelp, start: patches },
   pin: { help: pinHelp, start: pin },
   pki: { help: pkiHelp, start: pki },
+  rules: { help: rulesHelp, start: rules },
   schema: { help: schemaHelp, start: schema },
   trust: { help: trustHelp, start: trust },
 }

@@ -7,6 +7,7 @@ import type { Loaded } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { systemLookup } from '../net/resolve.ts'
 import type { Lookup } from '../net/resolve.ts'
+import { lacksOf, thisMachine, type Machine } from './check-interception.ts'
 import { listLine, reportLists } from './check-lists.ts'
 import { checkLive } from './check-live.ts'
 import { UsageError } from './io.ts'
@@ -18,6 +19,8 @@ Reads a configuration as "pulseward run" would, the certificates and keys it
 names included, and lists every mistake with its line and column on standard
 error; of revocation lists in files it says by whom they are and until when
 they count. Nothing is started, and no broker is asked unless --live says so.
+Where listeners intercept devices, it also says what this machine lacks for
+that: capabilities, kernel modules, rules, sysctls, and the command for each.
 
   -c, --config FILE  the configuration, instead of proxy.yaml
       --live         then shakes hands with every address of every server of
@@ -27,8 +30,8 @@ they count. Nothing is started, and no broker is asked unless --live says so.
       --json         one JSON document on standard output instead of text:
                      { ok, file, sha256, diagnostics: [{ file, line, column,
                      path, message, hint, severity }], lists: [{ upstream,
-                     file, issuer, number, revoked, nextUpdate, signer }] };
-                     with --live also
+                     file, issuer, number, revoked, nextUpdate, signer }],
+                     lacks: [{ what, hint }] }; with --live also
                      live: [{ upstream, server, trusted, omitted, addresses:
                      [{ address, verdict, causes, reasons, remarks, hint, link,
                      certificates: [{ subject, notAfter }] }] }]
@@ -42,7 +45,12 @@ found an address that is not trusted; 2 usage
  * @returns the exit status.
  * @throws {UsageError} for arguments it does not know; {PulsewardError} for a certificate that cannot be used.
  */
-export async function check(argv: string[], io: Io, lookup: Lookup = systemLookup): Promise<number> {
+export async function check(
+  argv: string[],
+  io: Io,
+  lookup: Lookup = systemLookup,
+  machine: Machine = thisMachine(),
+): Promise<number> {
   const { config: file, live: isLive, json, help } = readArguments(argv)
   if (help) {
     io.stdout(checkHelp)
@@ -51,8 +59,10 @@ export async function check(argv: string[], io: Io, lookup: Lookup = systemLooku
   const outcome = load(file, io)
   const diagnostics = 'loaded' in outcome ? outcome.loaded.warnings : outcome.diagnostics
   const lists = 'loaded' in outcome ? reportLists(outcome.loaded.config) : undefined
+  const lacks = 'loaded' in outcome ? lacksOf(outcome.loaded.config, machine) : undefined
   if (!json) {
     for (const diagnostic of diagnostics) io.stderr(`${formatDiagnostic(diagnostic)}\n`)
+    for (const { what, hint } of lacks ?? []) io.stderr(`this machine: ${what}\n  hint: ${hint}\n`)
     if ('loaded' in outcome) io.stdout(`${file}: ok: ${summarise(outcome.loaded.config)}\n`)
     for (const list of lists ?? []) io.stdout(`${listLine(list)}\n`)
   }
@@ -61,7 +71,7 @@ export async function check(argv: string[], io: Io, lookup: Lookup = systemLooku
   const ok = 'loaded' in outcome && live?.ok !== false
   if (json) {
     const sha256 = 'loaded' in outcome ? outcome.loaded.sha256 : undefined
-    io.stdout(`${JSON.stringify({ ok, file, sha256, diagnostics, lists, live: live?.servers })}\n`)
+    io.stdout(`${JSON.stringify({ ok, file, sha256, diagnostics, lists, lacks, live: live?.servers })}\n`)
   } else if (live !== undefined) io.stdout(live.text)
   return ok ? 0 : 1
 }

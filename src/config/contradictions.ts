@@ -58,15 +58,17 @@ function sharedBinds({ listeners, metrics }: Parts): Problem[] {
 
 function unknownUpstream({ path, value }: Part<ListenerConfig>, names: readonly string[]): Problem[] {
   const known = [...names, EMBEDDED]
-  if (known.includes(value.upstream)) return []
-  return [
-    {
-      path: [...path, 'upstream'],
+  const wanted = value.destinations.flatMap(({ upstream }, index) =>
+    upstream === undefined ? [] : [{ upstream, at: [...path, 'destinations', index, 'upstream'] }],
+  )
+  return [{ upstream: value.upstream, at: [...path, 'upstream'] }, ...wanted]
+    .filter(({ upstream }) => !known.includes(upstream))
+    .map(({ upstream, at }) => ({
+      path: at,
       message: 'no upstream has this name',
-      hint: suggest(value.upstream, known),
+      hint: suggest(upstream, known),
       quote: true,
-    },
-  ]
+    }))
 }
 
 function doubtfulListener({ path, value, given }: Part<ListenerConfig>): Problem[] {
@@ -81,6 +83,23 @@ function doubtfulListener({ path, value, given }: Part<ListenerConfig>): Problem
       hint: 'add mqtts to accept, or remove tls',
       severity: 'warning',
       atKey: true,
+    })
+  }
+  for (const option of ['destinations', 'otherDestinations', 'interfaces']) {
+    if (value.mode !== 'direct' || !given.has(option)) continue
+    problems.push({
+      path: [...path, option],
+      message: 'has no effect: mode is direct',
+      hint: 'set mode to redirect or tproxy',
+      severity: 'warning',
+      atKey: true,
+    })
+  }
+  if (value.otherDestinations === 'refuse' && value.destinations.length === 0 && value.mode !== 'direct') {
+    problems.push({
+      path: [...path, 'otherDestinations'],
+      message: 'refuses everybody: there are no destinations',
+      hint: 'list where devices want to go in destinations',
     })
   }
   return problems

@@ -1,6 +1,8 @@
 // Places on a network as administrators write them: a bind address, a host name, a broker's URL.
 import { SocketAddress, isIP, isIPv6 } from 'node:net'
 import { PulsewardError } from '../errors.ts'
+import { networkOf, type Network } from '../net/network.ts'
+import type { Destination } from '../net/destinations.ts'
 
 /** A local address to listen on; port 0 takes a free one. */
 export interface Address {
@@ -122,6 +124,39 @@ export function parsePlace(text: string): string {
   }
   if (url.hash !== '' || url.href.length > 500) throw refuse('place', 'expected a shorter URL, without "#"')
   return url.href
+}
+
+/**
+ * Reads `192.0.2.0/24`, `2001:db8::/32` or one address.
+ *
+ * @throws {PulsewardError} `network-invalid`, blame `config`.
+ */
+export function parseNetwork(text: string): Network {
+  const [, address = '', digits] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text) ?? []
+  const family = isIP(address)
+  if (family === 0) throw refuse('network', 'expected an IP address or a network such as "192.0.2.0/24"')
+  const prefix = digits === undefined ? (family === 4 ? 32 : 128) : Number(digits)
+  const network = networkOf(canonical(address), prefix)
+  if (network !== undefined) return network
+  const hint = 'the bits of the address beyond the length have to be zero: "192.0.2.0/24", not "192.0.2.7/24"'
+  throw refuse('network', 'expected a network with a length that fits', hint)
+}
+
+/**
+ * Reads `192.0.2.10:1883`, `192.0.2.0/24:1883` or `[2001:db8::/32]:1883`.
+ *
+ * @throws {PulsewardError} `destination-invalid` or `network-invalid`, blame `config`.
+ */
+export function parseDestination(text: string): Destination {
+  const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text) ?? []
+  const network = bracketed ?? plain
+  const port = Number(digits)
+  if (network === undefined || (bracketed !== undefined) !== network.includes(':')) {
+    const hint = 'write "192.0.2.10:1883", "192.0.2.0/24:1883" or "[2001:db8::/32]:1883"'
+    throw refuse('destination', 'expected an address or network, and a port', hint)
+  }
+  if (port < 1 || port > 65_535) throw refuse('destination', 'expected a port from 1 to 65535')
+  return { network: parseNetwork(network), port }
 }
 
 function covers(host: string, other: string): boolean {

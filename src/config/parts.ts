@@ -34,7 +34,7 @@ export function partsOf(root: Readonly<Record<string, unknown>>): Parts {
     listeners: listeners.flatMap((raw: unknown, index) => part(listenerSchema, raw, ['listeners', index])),
     upstreams: upstreams.flatMap(([key, raw]) => part(upstreamSchema, raw, ['upstreams', key])),
     upstreamNames: upstreams.map(([key]) => key),
-    wanted: new Set(listeners.map((raw: unknown) => String(mapping(raw)['upstream']))),
+    wanted: new Set(listeners.flatMap(wantedBy)),
     metrics: 'value' in metrics ? metrics.value.bind : undefined,
     state: 'value' in state ? state.value : undefined,
   }
@@ -44,6 +44,12 @@ export function partsOf(root: Readonly<Record<string, unknown>>): Parts {
 export function mapping(value: unknown): Readonly<Record<string, unknown>> {
   const isMapping = typeof value === 'object' && value !== null && !Array.isArray(value)
   return isMapping ? (value as Record<string, unknown>) : {}
+}
+
+function wantedBy(raw: unknown): string[] {
+  const { upstream, destinations } = mapping(raw)
+  const others: readonly unknown[] = Array.isArray(destinations) ? destinations : []
+  return [upstream, ...others.map((one) => mapping(one)['upstream'])].map(String)
 }
 
 function part<Schema extends typeof listenerSchema | typeof upstreamSchema>(

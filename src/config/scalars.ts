@@ -4,7 +4,14 @@ import { PulsewardError } from '../errors.ts'
 import { parsePeer } from '../pair/keys.ts'
 import { asWholePin, isWholePin, parsePin } from '../tls/pins.ts'
 import type { Pin } from '../tls/pinset.ts'
-import { parseAddress, parseHost, parsePlace, parseServer } from './endpoint.ts'
+import {
+  parseAddress,
+  parseDestination,
+  parseHost,
+  parseNetwork,
+  parsePlace,
+  parseServer,
+} from './endpoint.ts'
 import { durationPattern, parseDate, parseDuration, parseSize, parseSpan, sizePattern } from './units.ts'
 import type { DayEnd } from './units.ts'
 
@@ -74,6 +81,21 @@ export function hostName() {
 export function server() {
   return text(parseServer).meta({ kind: 'mqtts://host:port' })
 }
+
+/** A block of IP addresses, or one. */
+export function network() {
+  return text(parseNetwork).meta({ kind: 'IP network' })
+}
+
+/** Addresses and a port that devices want to reach. */
+export function destination() {
+  return text(parseDestination).meta({ kind: 'IP network:port' })
+}
+
+/** A network interface, as Linux allows it to be called and as rules can name it without quoting. */
+export const interfaceName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$/, {
+  error: 'expected the name of a network interface, as "ip link" shows it',
+})
 
 /** The public line of another Pulseward, in its canonical spelling. */
 export function peer() {

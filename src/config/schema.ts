@@ -4,6 +4,7 @@ import { defaultDetectors, detectorSchema } from '../detect/registry.ts'
 import { keyPair, limits, listenerTls } from './device-schema.ts'
 import { identitySchema, listenerIdentitySchema } from './identity-schema.ts'
 import { classSchema, inspectionSchema } from './inspection-schema.ts'
+import { interceptionOptions } from './interception-schema.ts'
 import { farEndSchema, nearEndSchema, plaintextSchema } from './pair-schema.ts'
 import { address, count, duration, hostName, name, path, pinEntry, server, size, span } from './scalars.ts'
 import { revocationSchema } from './revocation-schema.ts'
@@ -27,6 +28,7 @@ export const listenerSchema = z.strictObject({
     .exactOptional()
     .describe('Makes this the far end of a pair: near ends prove themselves here; see docs/paired-mode.md.'),
   upstream: z.string().describe(`Name of the upstream its devices go to, or \`${EMBEDDED}\`.`),
+  ...interceptionOptions,
   limits: limits.prefault({}).describe('What one listener lets strangers use up.'),
   inspection: inspectionSchema
     .exactOptional()
@@ -125,6 +127,10 @@ export const upstreamSchema = z.strictObject({
       'Brokers with the same sessions behind them, tried in this order; the port defaults to 8883 (`mqtt://`: 1883).',
     ),
   tls: upstreamTls.prefault({}).describe('How the broker proves who it is.'),
+  proxyProtocol: z
+    .enum(['off', 'v1', 'v2'])
+    .default('off')
+    .describe('Tells the broker the address of the device in a PROXY protocol header, in clear before TLS.'),
   pair: nearEndSchema
     .exactOptional()
     .describe('Makes this the near end of a pair: `servers` must prove themselves; see docs/paired-mode.md.'),

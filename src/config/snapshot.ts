@@ -43,12 +43,20 @@ export interface UpstreamPlan {
     readonly connack: number
     readonly distrust: number
   }
+  /** The header every connection begins with, before TLS. */
+  readonly proxyProtocol?: 'v1' | 'v2'
   /** Milliseconds before a certificate or pin ends, from which on the log says so. */
   readonly warnBefore: number
   /** Whether servers are held to what they showed before, and how many milliseconds they are watched for that. */
   readonly profile: { readonly mode: 'enforce' | 'report' | 'off'; readonly settle: number }
   /** Servers, `host:port`, whose first key is still to be seen, and is then to be trusted. */
   readonly strangers: ReadonlySet<string>
+}
+
+/** The upstreams that the devices of a listener may be taken to; one name may come twice. */
+export function upstreamsOf({ upstream, mode, destinations }: ListenerConfig): string[] {
+  const others = mode === 'direct' ? [] : destinations
+  return [upstream, ...others.flatMap((one) => one.upstream ?? [])]
 }
 
 /** One listener, compiled. */
@@ -181,7 +189,7 @@ async function identity(
 /** @throws {PulsewardError} where a file it names is not what it should be. */
 export function compileUpstream(
   name: string,
-  { servers, tls, timeouts, pair: paired }: UpstreamConfig,
+  { servers, tls, timeouts, pair: paired, proxyProtocol: announce }: UpstreamConfig,
   { known, listsOf, state }: Omit<Surroundings, 'authority'> & { readonly state: string },
 ): UpstreamPlan {
   const { minVersion, pinMode, postQuantum, resumption, serverName, warnBefore, weakCertificates } = tls
@@ -206,7 +214,17 @@ export function compileUpstream(
   const pairIds = [...(pair?.own ?? []), ...(pair?.accepted ?? [])].map(({ id }) => nameOf(id))
   const key = createHash('sha256')
     .update(
-      JSON.stringify([servers, { ...tls, pins }, timeouts, ca, own, pairIds, forgotten, [...strangers]]),
+      JSON.stringify([
+        servers,
+        { ...tls, pins },
+        timeouts,
+        ca,
+        own,
+        pairIds,
+        forgotten,
+        [...strangers],
+        announce,
+      ]),
     )
     .digest('hex')
   const trust = trustSettings({
@@ -234,6 +252,7 @@ export function compileUpstream(
     warnBefore,
     profile,
     strangers,
+    ...(announce !== 'off' && { proxyProtocol: announce }),
   })
 }
 

@@ -2,24 +2,38 @@
 
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { PulsewardError } from '../errors.ts'
-import { peerAddress } from './address.ts'
+import { peerAddress, type Endpoint } from './address.ts'
+import { descriptorOf, type Native } from './native.ts'
 
 export interface ListenerLimits {
   readonly connections: number
   readonly perAddress: number
+  /** Addresses without a limit of their own: proxies that will say for whom they speak. */
+  readonly exempt?: (address: string) => boolean
 }
 
 /** Why a connection was turned away before a byte was read. */
 export type TurnedAway = 'over-limit' | 'over-address-limit' | 'accept-error' | 'gone'
 
+/** How devices that have another address in their settings get here; undefined where they come by themselves. */
+export type Interception =
+  | { readonly mode: 'redirect'; readonly native: Native | undefined }
+  /** Without `native` nothing can be intercepted, and only who comes by himself gets in. */
+  | { readonly mode: 'tproxy'; readonly native: Native | undefined }
+
 export interface ListenerEvents {
-  /** The receiver owns the socket, and must call `release` of the listener once it is closed. */
-  accepted(socket: Socket, address: string): void
+  /**
+   * The receiver owns the socket, and must call `release` of the listener once it is closed. `destination` is where the
+   * device wanted to go, which is this listener where nobody intercepted it; undefined where that is not to be known.
+   */
+  accepted(socket: Socket, address: string, destination: Endpoint | undefined): void
   turnedAway(reason: TurnedAway, address: string, error?: Error): void
 }
 
 export class Listener implements AsyncDisposable {
   readonly name: string
+  /** May change while it listens, but for `tproxy`, which is how the socket was made. */
+  interception: Interception | undefined
   #limits: ListenerLimits
   readonly #server: Server
   readonly #events: ListenerEvents
@@ -41,8 +55,10 @@ export class Listener implements AsyncDisposable {
     bind: { readonly host: string; readonly port: number },
     limits: ListenerLimits,
     events: ListenerEvents,
+    interception?: Interception,
   ): Promise<Listener> {
     const listener = new Listener(name, limits, events)
+    listener.interception = interception
     await listener.#listen(bind)
     return listener
   }
@@ -59,6 +75,27 @@ export class Listener implements AsyncDisposable {
 
   set limits(limits: ListenerLimits) {
     this.#limits = limits
+  }
+
+  /** A connection from `from` is one of `to` from now on; false, and nothing changes, where `to` has enough of them. */
+  rename(from: string, to: string): boolean {
+    const ofAddress = this.#perAddress.get(to) ?? 0
+    if (ofAddress >= this.#limits.perAddress && from !== to) return false
+    this.#perAddress.set(to, ofAddress + 1)
+    this.#open += 1
+    this.release(from)
+    return true
+  }
+
+  /** From now on the kernel keeps the SYN of every connection, for whoever asks of it. */
+  keepSyns(native: Native | undefined): void {
+    const fd = descriptorOf(this.#server)
+    if (native === undefined || fd === undefined) return
+    try {
+      native.saveSyn(fd)
+    } catch {
+      // A kernel before 5.10 keeps none with its Ethernet header; then there is one thing less to know of devices.
+    }
   }
 
   /** Gives back the place that an accepted connection took. */
@@ -88,10 +125,22 @@ export class Listener implements AsyncDisposable {
     if (socket.remoteAddress === undefined) return this.#turnAway(socket, 'gone', address)
     if (this.#open >= this.#limits.connections) return this.#turnAway(socket, 'over-limit', address)
     const ofAddress = this.#perAddress.get(address) ?? 0
-    if (ofAddress >= this.#limits.perAddress) return this.#turnAway(socket, 'over-address-limit', address)
+    if (ofAddress >= this.#limits.perAddress && this.#limits.exempt?.(address) !== true)
+      return this.#turnAway(socket, 'over-address-limit', address)
     this.#open += 1
     this.#perAddress.set(address, ofAddress + 1)
-    this.#events.accepted(socket, address)
+    this.#events.accepted(socket, address, this.#destination(socket))
+  }
+
+  #destination(socket: Socket): Endpoint | undefined {
+    if (this.interception === undefined) return undefined
+    const { mode, native } = this.interception
+    const address = peerAddress(socket.localAddress)
+    const reached = { address, port: socket.localPort ?? 0 }
+    if (mode === 'tproxy') return reached
+    const fd = descriptorOf(socket)
+    if (native === undefined || fd === undefined) return undefined
+    return native.originalDestination(fd, address.includes(':') ? 6 : 4) ?? reached
   }
 
   /** A reset instead of an orderly close: a flood leaves no TIME_WAIT behind, and the peer learns at once. */
@@ -101,13 +150,19 @@ export class Listener implements AsyncDisposable {
     this.#events.turnedAway(reason, address)
   }
 
+  #place(bind: { readonly host: string; readonly port: number }): typeof bind | { readonly fd: number } {
+    if (this.interception?.mode !== 'tproxy' || this.interception.native === undefined) return bind
+    return { fd: this.interception.native.transparentListener({ address: bind.host, port: bind.port }) }
+  }
+
   async #listen(bind: { readonly host: string; readonly port: number }): Promise<void> {
     const ready = Promise.withResolvers<void>()
     const server = this.#server
     server.once('error', ready.reject)
-    // `exclusive` keeps the port ours; a backlog that bursts of reconnecting devices fit in (the kernel caps it).
-    server.listen({ ...bind, backlog: 4096, exclusive: true, ipv6Only: false }, () => ready.resolve())
     try {
+      // `exclusive` keeps the port ours; a backlog that bursts of reconnecting devices fit in (the kernel caps it).
+      const options = { backlog: 4096, exclusive: true, ipv6Only: false }
+      server.listen({ ...options, ...this.#place(bind) }, () => ready.resolve())
       await ready.promise
     } catch (error) {
       const why = error as NodeJS.ErrnoException

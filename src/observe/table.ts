@@ -253,6 +253,12 @@ export const metricTable = {
     action,
   }),
 
+  pulseward_feature_available: metric(
+    'gauge',
+    'The proxy itself',
+    'Whether a feature that proxy.yaml asks for works on this machine (1) or is off (0).',
+    { feature: { meaning: 'what rests on the kernel or a native library', most: 16 } },
+  ),
   pulseward_event_loop_lag_seconds: metric(
     'gauge',
     'The proxy itself',

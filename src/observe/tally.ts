@@ -99,6 +99,7 @@ export class Tally {
   #inForce: InForce | undefined
   #lastReloadFailed = false
   #evidenceBytes = 0
+  #features: readonly (readonly [feature: string, works: boolean])[] = []
   #reloads = { success: 0, failure: 0 }
 
   /** A snapshot came into force: gauges of names it lacks go, counters of names it brings begin at 0. */
@@ -217,6 +218,11 @@ export class Tally {
     this.#counters.pulseward_neighbour_changes_total.add({ change })
   }
 
+  /** The features proxy.yaml asks for, and whether they work. */
+  features(states: readonly (readonly [feature: string, works: boolean])[]): void {
+    this.#features = states
+  }
+
   /** A detector found something and policy decided. */
   found(detector: string, severity: string, action: string): void {
     this.#counters.pulseward_findings_total.add({ detector, severity, action })
@@ -255,6 +261,10 @@ export class Tally {
       pulseward_upstream_first_use_pins: gauges.firstUsePins(),
       pulseward_evidence_bytes: single(this.#evidenceBytes),
       pulseward_upstream_pin_not_after_timestamp_seconds: gauges.pinEnds(),
+      pulseward_feature_available: this.#features.map(([feature, works]) => ({
+        labels: { feature },
+        value: works ? 1 : 0,
+      })),
       pulseward_log_lines_suppressed_total: single(this.logLinesSuppressed),
       pulseward_log_lines_dropped_total: single(this.logLinesDropped),
       pulseward_label_overflow_total: overflowSamples(this.#counters),

@@ -3,8 +3,11 @@
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { messageOf } from '../errors.ts'
+import type { Endpoint } from '../net/address.ts'
+import { parseProxyHeader, type Route } from '../net/proxy-protocol.ts'
 import { sniff } from '../net/sniff.ts'
 import { MAX_CLIENT_HELLO, parseClientHello, type ClientHello } from '../tls/client-hello.ts'
+import { callerOf, isTrustedProxy } from './caller.ts'
 import type { FarEnd } from '../config/snapshot.ts'
 import type { Connection, Hub } from './hub.ts'
 import { noSuchProtocol, offersProof, pairProtocolOnWire, recognise, type Recognised } from './recognise.ts'
@@ -19,7 +22,7 @@ const interception =
 export class Arrival implements Connection, Swept {
   readonly #hub: Hub
   readonly #socket: Socket
-  readonly #address: string
+  #address: string
   readonly #openedAt: number
   #bytes = nothing
   #hello: ClientHello | undefined
@@ -28,11 +31,21 @@ export class Arrival implements Connection, Swept {
   /** Whether that handshake is done, and the device has only to prove itself as a near end. */
   #shaken = false
   #over = false
+  /** Whether a trusted proxy still has to say for whom it speaks. */
+  #announced: boolean
+  /** Whether the first bytes have come. */
+  #heard = false
+  /** Both ends as far as somebody else had to tell us. */
+  readonly #destination: Endpoint | undefined
+  #route: Route | undefined
 
-  constructor(socket: Socket, address: string, hub: Hub) {
+  /** `destination`: where the device wanted to go, if that is known and not here. */
+  constructor(socket: Socket, address: string, hub: Hub, destination?: Endpoint) {
     this.#hub = hub
     this.#socket = socket
     this.#address = address
+    this.#destination = destination
+    this.#announced = !isTrustedProxy(address, hub.plan)
     hub.sweep.add(this)
     this.#openedAt = hub.sweep.now
     hub.metrics.connectionOpened(hub.plan.name)
@@ -64,10 +77,19 @@ export class Arrival implements Connection, Swept {
   readonly #onData = (chunk: Buffer): void => {
     if (this.#over) return
     this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk])
+    if (!this.#heard) {
+      this.#heard = true
+      if (this.#hub.own.has(this.#socket))
+        return this.#refuse(
+          'loop',
+          'this proxy itself: an upstream, or a rule of this machine, leads back to it',
+        )
+    }
+    if (!this.#announced && !this.#readAnnouncement()) return
     const { accept } = this.#hub.plan
     const sniffed = sniff(this.#bytes)
     if (sniffed === 'more') return
-    if (sniffed.kind === 'other') return this.#refuse(sniffed.name, `${sniffed.name} on an MQTT port`)
+    if (sniffed.kind === 'other') return this.#refuseStranger(sniffed.name)
     if (sniffed.kind === 'tls') {
       return accept.tls
         ? this.#readHello()
@@ -76,6 +98,40 @@ export class Arrival implements Connection, Swept {
     if (!accept.plain)
       return this.#refuse('plaintext-not-accepted', 'plaintext MQTT on a listener for TLS only')
     this.#become(this.#socket, 'plain', this.#bytes)
+  }
+
+  /** Waits for the header of a trusted proxy; true once what follows it is the device's own. */
+  #readAnnouncement(): boolean {
+    const header = parseProxyHeader(this.#bytes)
+    if (header === 'more') return false
+    if ('error' in header) {
+      this.#refuse(header.error, 'a trusted proxy has to begin with a PROXY protocol header')
+      return false
+    }
+    this.#announced = true
+    this.#bytes = this.#bytes.subarray(header.size)
+    this.#route = header.route
+    if (header.route === undefined) return true
+    const { address } = header.route.source
+    if (!this.#hub.spokenFor(this.#address, address)) {
+      this.#refuse(
+        'over-address-limit',
+        `"${address}", for which a trusted proxy speaks, has enough connections`,
+      )
+      return false
+    }
+    this.#address = address
+    return true
+  }
+
+  #refuseStranger(name: string): void {
+    if (name !== 'proxy-protocol') return this.#refuse(name, `${name} on an MQTT port`)
+    const { metrics } = this.#hub
+    metrics.found('proxy-header-untrusted', 'warning', 'refuse')
+    this.#refuse(
+      'proxy-header-untrusted',
+      'a PROXY protocol header from an address that is not in trustedProxies',
+    )
   }
 
   /** Waits for the whole ClientHello, so that what OpenSSL is handed was read and bounded by us first. */
@@ -190,6 +246,13 @@ export class Arrival implements Connection, Swept {
       address: this.#address,
       openedAt: this.#openedAt,
       hello: this.#hello,
+      caller: callerOf(this.#hub.plan, device, {
+        address: this.#address,
+        route: this.#route,
+        destination: this.#destination,
+        serverName: this.#hello?.sni,
+        socket,
+      }),
       pairedWith,
       hub: this.#hub,
       before: this,

@@ -2,13 +2,19 @@
 
 import { connect as connectPlain, type Socket } from 'node:net'
 import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
+import type { OwnEnds } from '../net/own-ends.ts'
 import { brokerOptions, type BrokerContext } from '../tls/contexts.ts'
 import { keepStaple } from '../tls/handshake.ts'
+import type { Departed } from './departure.ts'
 import { Course } from './witness.ts'
 
 export interface DialOptions {
   readonly host: string
   readonly port: number
+  /** A socket that is connected to it already, to be used instead of one of our own. */
+  readonly over?: Departed | undefined
+  /** Where what we connect is remembered. */
+  readonly own?: OwnEnds | undefined
   /** The name the broker has to prove. */
   readonly name: string
   readonly context: BrokerContext
@@ -53,33 +59,34 @@ export function dial({
   onTicket,
   ...limits
 }: DialOptions): Promise<Dialled> {
-  const options = { ...brokerOptions(context, name, protocols), host, port, allowHalfOpen: true }
-  const socket = connect(options) as Resumable
+  const { over } = limits
+  const way = over === undefined ? { host, port, allowHalfOpen: true } : { socket: over.socket, session }
+  const socket = connect({ ...brokerOptions(context, name, protocols), ...way }) as Resumable
   if (context.staple) keepStaple(socket)
   // Node converts the whole chain for a name check that ours replaces: a seventh of all a handshake costs us.
   socket.getPeerCertificate = noCertificate
   if (onTicket !== undefined) socket.on('session', onTicket)
   // Given to `connect`, it would be read twice. By now it is clear which address answered; then the handshake begins.
-  if (session !== undefined) socket.prependOnceListener('connect', () => socket.setSession(session))
+  if (session !== undefined && over === undefined)
+    socket.prependOnceListener('connect', () => socket.setSession(session))
   return within(socket, 'secureConnect', limits)
 }
 
 /** Node has it and uses it itself; its declarations leave it out. */
 type Resumable = TLSSocket & { setSession(session: Buffer): void }
 
+type PlainOptions = Pick<DialOptions, 'host' | 'port' | 'over' | 'own' | 'timeouts' | 'signal'>
+
 /** A connection without TLS: there is nothing in it that could be judged. */
-export function dialPlain({
-  host,
-  port,
-  ...limits
-}: Pick<DialOptions, 'host' | 'port' | 'timeouts' | 'signal'>): Promise<Dialled<Socket>> {
-  return within(connectPlain({ host, port, allowHalfOpen: true }), 'connect', limits)
+export function dialPlain({ host, port, ...limits }: PlainOptions): Promise<Dialled<Socket>> {
+  const socket = limits.over?.socket ?? connectPlain({ host, port, allowHalfOpen: true })
+  return within(socket, 'connect', limits)
 }
 
 function within<Kind extends Socket>(
   socket: Kind,
   ready: 'connect' | 'secureConnect',
-  { timeouts, signal }: Pick<DialOptions, 'timeouts' | 'signal'>,
+  { over, own, timeouts, signal }: Pick<DialOptions, 'over' | 'own' | 'timeouts' | 'signal'>,
 ): Promise<Dialled<Kind>> {
   const { promise, resolve, reject } = Promise.withResolvers<Dialled<Kind>>()
   const course = new Course(socket)
@@ -101,22 +108,27 @@ function within<Kind extends Socket>(
   const onClose = (): void =>
     fail(Object.assign(new Error('closed during the handshake'), { code: 'ECONNRESET' }))
   signal.addEventListener('abort', cancel)
-  socket.once('connect', () => {
+  const connected = (): void => {
     connectedAt = performance.now()
     course.connected = Date.now()
-    course.connectTime = connectedAt - began
+    course.connectTime = over?.connectTime ?? connectedAt - began
+    own?.add(over?.socket ?? socket)
     clearTimeout(timer)
     timer = setTimeout(late, timeouts.handshake)
-  })
-  socket.on('error', fail)
-  socket.on('close', onClose)
-  socket.once(ready, () => {
+  }
+  const done = (): void => {
     course.handshakeEnded = ready === 'secureConnect' ? Date.now() : undefined
     settle()
     socket.off('error', fail)
     socket.off('close', onClose)
     resolve({ socket, seconds: (performance.now() - connectedAt) / 1000, course })
-  })
+  }
+  socket.on('error', fail)
+  socket.on('close', onClose)
+  if (over === undefined) socket.once('connect', connected)
+  else connected()
+  if (over !== undefined && ready === 'connect') done()
+  else socket.once(ready, done)
   return promise
 }
 

@@ -5,6 +5,9 @@ import type { FarEnd } from '../config/snapshot.ts'
 import type { Detector } from '../detect/detector.ts'
 import type { Surroundings } from '../mqtt/session.ts'
 import type { Rulebook } from '../mqtt/rulebook.ts'
+import type { Native } from '../net/native.ts'
+import type { Network } from '../net/network.ts'
+import type { OwnEnds } from '../net/own-ends.ts'
 import type { Limited, Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Policy } from '../policy/decide.ts'
@@ -21,6 +24,10 @@ export interface ListenerPlan {
   /** Where this is the far end of a pair. */
   readonly pair: FarEnd | undefined
   readonly upstream: Upstream
+  /** Makes sockets with the addresses of devices; undefined where brokers are to see ours. */
+  readonly disguise: Native | undefined
+  /** Who has to begin with a PROXY protocol header. */
+  readonly trustedProxies: readonly Network[]
   readonly book: Rulebook
   /** Milliseconds. */
   readonly timeouts: { readonly connect: number; readonly idle: number; readonly halfClose: number }
@@ -45,12 +52,16 @@ export interface Hub {
   readonly log: Log
   readonly limited: Limited
   readonly sweep: Sweep
+  /** What this proxy connected itself. */
+  readonly own: OwnEnds
   /** What the judges of all sessions share. */
   readonly around: Surroundings
   /** Knows the devices; undefined until there is a record to know them by. */
   readonly registrar: Registrar | undefined
   /** A connection begins, or takes over the sockets of `before`. */
   readonly opened: (connection: Connection, before?: Connection) => void
+  /** A trusted proxy speaks for `to`; false where that address has as many connections as it may have. */
+  readonly spokenFor: (from: string, to: string) => boolean
   /** A connection is over and its sockets are closed; called once. */
   readonly closed: (connection: Connection, address: string) => void
 }

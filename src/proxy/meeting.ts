@@ -10,6 +10,8 @@ import type { Least } from '../tls/drift.ts'
 import { describe } from '../tls/handshake.ts'
 import { judge } from '../tls/trust.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
+import type { OwnEnds } from '../net/own-ends.ts'
+import { depart, type Caller } from './departure.ts'
 import { dial, DialError, dialPlain } from './dial.ts'
 import { pairProtocols, prove } from './prove.ts'
 import type { Course } from './witness.ts'
@@ -17,7 +19,7 @@ import type { Course } from './witness.ts'
 /** What a meeting needs to know of an upstream. */
 export type MeetingPlan = Pick<
   UpstreamPlan,
-  'name' | 'serverName' | 'pair' | 'plaintext' | 'context' | 'trust' | 'timeouts'
+  'name' | 'serverName' | 'pair' | 'plaintext' | 'context' | 'trust' | 'timeouts' | 'proxyProtocol'
 > & {
   /** What a server, `host:port`, must not be weaker than. */
   readonly least?: (server: string) => Least | undefined
@@ -80,6 +82,13 @@ export interface Return {
   readonly onTicket: ((session: Buffer) => void) | undefined
 }
 
+/** For whom a broker is met, where it is for a device. */
+export interface Errand {
+  readonly caller?: Caller | undefined
+  /** Where what we connect is remembered. */
+  readonly own?: OwnEnds | undefined
+}
+
 const stranger: Return = { ticket: undefined, onTicket: undefined }
 
 /**
@@ -91,15 +100,21 @@ export async function meet(
   { host, port, address = host, server = hostPort(host, port) }: Target,
   signal: AbortSignal,
   back: Return | 'afresh' = 'afresh',
+  { caller, own }: Errand = {},
 ): Promise<Outcome> {
-  const { serverName: name = host, pair, context, timeouts, trust } = plan
+  const { serverName: name = host, pair, context, timeouts, trust, proxyProtocol: announce } = plan
   const { ticket, onTicket } = back === 'afresh' ? stranger : back
   try {
     signal.throwIfAborted()
-    if (plan.plaintext) return await meetOpenly({ host: address, port, name, timeouts, signal })
+    const to = { host: address, port }
+    // Most connections need no more than TCP, and do not wait for it here.
+    const isPlain = announce === undefined && caller?.disguise === undefined
+    const over = isPlain ? undefined : await depart({ to, caller, announce, timeout: timeouts.dial, signal })
+    const line = { ...to, over, own, timeouts, signal }
+    if (plan.plaintext) return await meetOpenly({ ...line, name })
     const session = ticket?.session
     const protocols = pair === undefined ? [] : pairProtocols
-    const way = { host: address, port, name, context, protocols, session, timeouts, onTicket, signal }
+    const way = { ...line, name, context, protocols, session, onTicket }
     const { socket, seconds, course } = await dial(way)
     try {
       const facts = describe(socket, {

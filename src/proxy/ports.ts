@@ -2,22 +2,29 @@
 
 import type { Socket } from 'node:net'
 import type { ListenerSettings, Snapshot } from '../config/snapshot.ts'
+import type { Abilities } from '../net/abilities.ts'
 import { messageOf, PulsewardError } from '../errors.ts'
-import { hostPort } from '../net/address.ts'
-import { Listener, type TurnedAway } from '../net/listener.ts'
+import { hostPort, type Endpoint } from '../net/address.ts'
+import { Destinations } from '../net/destinations.ts'
+import { Listener, type Interception, type TurnedAway } from '../net/listener.ts'
+import { isHere } from '../net/own-addresses.ts'
 import { Arrival } from './arrival.ts'
 import { Churn } from '../mqtt/rate.ts'
 import type { Connection, Hub, ListenerPlan } from './hub.ts'
+import { keyOf, limitsOf, planOf } from './listener-plan.ts'
 import type { Registrar } from './registrar.ts'
 import type { Upstream } from './upstream.ts'
 
-type Shared = Pick<Hub, 'metrics' | 'log' | 'limited' | 'sweep'>
+type Shared = Pick<Hub, 'metrics' | 'log' | 'limited' | 'sweep' | 'own'> & { readonly abilities: Abilities }
 type Upstreams = ReadonlyMap<string, Upstream>
 
 /** One port with what it does now; a reload swaps the hub, connections keep the one they came in with. */
 interface Port {
   readonly listener: Listener
+  /** For devices that were not intercepted, and those that go where no other says. */
   hub: Hub
+  /** Of devices that were intercepted, by where they wanted to go; undefined where nobody is. */
+  ways: Destinations<Hub> | undefined
 }
 
 /** A port that listens for a configuration that is not in force yet. */
@@ -125,8 +132,10 @@ export class Ports {
     for (const settings of snapshot.listeners) {
       const port = ports.get(keyOf(settings))
       if (port === undefined) continue
-      port.hub = this.#hub(planOf(settings, snapshot, upstreams, this.registrar), port.listener)
-      port.listener.limits = settings.config.limits
+      Object.assign(port, this.#hubs(settings, snapshot, upstreams, port.listener))
+      port.listener.limits = limitsOf(settings)
+      if (port.listener.interception?.mode !== 'tproxy')
+        port.listener.interception = this.#interception(settings)
     }
     for (const { begin } of fresh) begin()
     await Promise.all(left.map(([, { listener }]) => listener.close()))
@@ -136,24 +145,27 @@ export class Ports {
     const { config } = settings
     let port: Port | undefined
     // What arrives between listening and the swap waits for it: the configuration may yet fail.
-    let early: { readonly socket: Socket; readonly address: string }[] | undefined = []
-    const opening = Listener.open(config.name, config.bind, config.limits, {
-      accepted: (socket, address) => {
-        if (early === undefined) this.#accept(port, socket, address)
-        else early.push({ socket, address })
+    let early: Accepted[] | undefined = []
+    const events = {
+      accepted: (socket: Socket, address: string, destination: Endpoint | undefined): void => {
+        if (early === undefined) this.#accept(port, { socket, address, destination })
+        else early.push({ socket, address, destination })
       },
-      turnedAway: (reason, address, error) => {
+      turnedAway: (reason: TurnedAway, address: string, error?: Error): void => {
         this.#turnedAway(port?.hub.plan.name ?? config.name, reason, address, error)
       },
-    })
+    }
+    const interception = this.#interception(settings)
+    const opening = Listener.open(config.name, config.bind, limitsOf(settings), events, interception)
     const listener = await opening.catch((error: unknown) => {
       throw this.#ownPort(config.bind.port, error)
     })
-    port = { listener, hub: this.#hub(planOf(settings, snapshot, upstreams, this.registrar), listener) }
+    port = { listener, ...this.#hubs(settings, snapshot, upstreams, listener) }
+    if (this.registrar !== undefined) listener.keepSyns(this.#shared.abilities.native('syn'))
     const begin = (): void => {
       const waiting = early ?? []
       early = undefined
-      for (const { socket, address } of waiting) this.#accept(port, socket, address)
+      for (const one of waiting) this.#accept(port, one)
     }
     const abandon = async (): Promise<void> => {
       for (const { socket } of early ?? []) socket.destroy()
@@ -170,19 +182,74 @@ export class Ports {
     return new PulsewardError(error.code, error.blame, error.message, { cause: error.cause, hint })
   }
 
-  #accept(port: Port | undefined, socket: Socket, address: string): void {
+  #accept(port: Port | undefined, { socket, address, destination }: Accepted): void {
     if (port === undefined) return void socket.destroy()
     const { name } = port.hub.plan
     if (this.#draining || this.#connections.size >= this.capacity) {
-      port.listener.release(address)
-      socket.on('error', () => {})
-      socket.resetAndDestroy()
+      reset(port, socket, address)
       if (this.#draining) this.#turnedAway(name, 'draining', address)
       else this.#turnedAway(name, 'accept-error', address, outOfDescriptors)
       return
     }
     this.#shared.metrics.arrived(name, 'accepted')
-    void new Arrival(socket, address, port.hub)
+    if (port.ways === undefined) return void new Arrival(socket, address, port.hub)
+    const way = this.#way(port.ways, destination)
+    if (typeof way !== 'string') return void new Arrival(socket, address, way, destination)
+    reset(port, socket, address)
+    this.#shared.metrics.rejected(name, way)
+    const wanted = destination && hostPort(destination.address, destination.port)
+    const fields = { listener: name, address, reason: way, destination: wanted, detail: reasons[way] }
+    this.#shared.limited('warn', way, fields, 'connection refused')
+  }
+
+  /** Where an intercepted device is taken, or why nowhere. */
+  #way(ways: Destinations<Hub>, destination: Endpoint | undefined): Hub | keyof typeof reasons {
+    if (destination === undefined) return ways.others ?? 'destination-unknown'
+    if (this.#isOwn(destination)) return 'destination-own'
+    return ways.find(destination) ?? 'destination-refused'
+  }
+
+  /** Whether it is one of our listeners: who comes to it by himself wants no broker that we could know of. */
+  #isOwn({ address, port }: Endpoint): boolean {
+    for (const { listener } of this.#ports.values()) {
+      const own = listener.address
+      if (own.port !== port) continue
+      if (own.address === address) return true
+      if ((own.address === '::' || own.address === '0.0.0.0') && isHere(address)) return true
+    }
+    return false
+  }
+
+  #interception({ config }: ListenerSettings): Interception | undefined {
+    const { mode } = config
+    return mode === 'direct' ? undefined : { mode, native: this.#shared.abilities.native(mode) }
+  }
+
+  /** One hub for the listener's own upstream, and one for each other that its devices are taken to. */
+  #hubs(
+    settings: ListenerSettings,
+    snapshot: Snapshot,
+    upstreams: Upstreams,
+    listener: Listener,
+  ): Pick<Port, 'hub' | 'ways'> {
+    const { upstream: usual, mode, destinations, otherDestinations } = settings.config
+    const { registrar } = this
+    const hubs = new Map<string, Hub>()
+    const hubOf = (upstream: string): Hub => {
+      const known = hubs.get(upstream)
+      if (known !== undefined) return known
+      const disguise = settings.config.preserveSource
+        ? this.#shared.abilities.native('preserve-source')
+        : undefined
+      const plan = planOf(settings, upstream, { snapshot, upstreams, disguise, registrar })
+      const hub = this.#hub(plan, listener)
+      hubs.set(upstream, hub)
+      return hub
+    }
+    const hub = hubOf(usual)
+    if (mode === 'direct') return { hub, ways: undefined }
+    const entries = destinations.map(({ to, upstream = usual }) => ({ ...to, way: hubOf(upstream) }))
+    return { hub, ways: new Destinations(entries, otherDestinations === 'upstream' ? hub : undefined) }
   }
 
   #turnedAway(listener: string, reason: TurnedAway | 'draining', address: string, error?: Error): void {
@@ -201,6 +268,7 @@ export class Ports {
         if (before !== undefined) this.#connections.delete(before)
         this.#connections.add(connection)
       },
+      spokenFor: (from, to) => listener.rename(from, to),
       closed: (connection, address) => {
         this.#connections.delete(connection)
         listener.release(address)
@@ -210,41 +278,24 @@ export class Ports {
   }
 }
 
+interface Accepted {
+  readonly socket: Socket
+  readonly address: string
+  readonly destination: Endpoint | undefined
+}
+
+/** Why an intercepted device is taken nowhere. */
+const reasons = {
+  'destination-own': 'it came to this listener itself, which serves only devices on their way elsewhere',
+  'destination-refused': 'it wanted to go where destinations has no entry for',
+  'destination-unknown': 'where it wanted to go is not to be known, and only destinations are served',
+} as const
+
+/** Gives a connection's place back and resets it: nobody wrote to it, and a flood leaves nothing behind. */
+function reset({ listener }: Port, socket: Socket, address: string): void {
+  listener.release(address)
+  socket.on('error', () => {})
+  socket.resetAndDestroy()
+}
+
 const outOfDescriptors = new Error('too few file descriptors for one more connection')
-
-function keyOf({ config }: ListenerSettings): string {
-  const { host, port } = config.bind
-  // Port 0 takes a free one: two listeners that ask for it are two ports, told apart by name.
-  return port === 0 ? `${config.name} ${host}` : hostPort(host, port)
-}
-
-function planOf(
-  { config, deviceContext, inspection, identity, pair }: ListenerSettings,
-  snapshot: Snapshot,
-  upstreams: Upstreams,
-  registrar: Registrar | undefined,
-): ListenerPlan {
-  const upstream = upstreams.get(config.upstream)
-  if (upstream === undefined) throw new Error(`no upstream "${config.upstream}"`)
-  const { connectTimeout, idle, halfClose } = config.limits
-  return Object.freeze({
-    name: config.name,
-    // In plaintext nobody can prove himself as a near end.
-    accept: {
-      plain: config.accept.includes('mqtt') && pair?.others !== false,
-      tls: config.accept.includes('mqtts'),
-    },
-    deviceContext,
-    pair,
-    upstream,
-    book: inspection.book,
-    timeouts: { connect: connectTimeout, idle, halfClose },
-    policy: {
-      ...snapshot.policy,
-      rules: inspection.modes,
-      ...(identity.mode === 'enforce' && { identity: identity.mode }),
-    },
-    detectors: snapshot.detectors,
-    learnsUntil: identity.mode === 'off' ? undefined : registrar?.learnsUntil(config.name, identity.learn),
-  })
-}

@@ -4,6 +4,7 @@ import { messageOf } from '../errors.ts'
 import { versionName, type Version } from '../mqtt/packet.ts'
 import type { SessionState } from '../mqtt/session.ts'
 import type { ClientHello } from '../tls/client-hello.ts'
+import type { Caller } from './departure.ts'
 import type { Hub } from './hub.ts'
 import type { Judge } from './judge.ts'
 import type { Connected } from './upstream.ts'
@@ -13,6 +14,8 @@ export interface Origin {
   readonly address: string
   readonly transport: 'plain' | 'tls'
   readonly hello: ClientHello | undefined
+  /** What brokers are told or shown of the device; undefined where that is nothing. */
+  readonly caller: Caller | undefined
   /** The key by which a near end proved itself. */
   readonly pairedWith: string | undefined
   /** Milliseconds, by the sweep's clock. */
@@ -114,7 +117,7 @@ export class SessionRecord {
 
   #identity() {
     const facts = this.#judge.connect
-    const { address, transport, hello, pairedWith } = this.#origin
+    const { address, transport, hello, caller, pairedWith } = this.#origin
     return {
       listener: this.#hub.plan.name,
       address,
@@ -123,6 +126,7 @@ export class SessionRecord {
       version: versionName(this.version),
       keepAlive: facts?.keepAlive,
       ja4: hello?.ja4,
+      proxyId: caller?.id,
       pairedWith,
     }
   }

@@ -5,6 +5,7 @@ import type { Finding } from '../detect/finding.ts'
 import { connectTraits } from '../identity/connect-profile.ts'
 import type { Desk, Visitor } from '../identity/desk.ts'
 import type { SynFacts } from '../identity/observation.ts'
+import { peerAddress } from '../net/address.ts'
 
 /** What only the operating system knows of a connection; undefined where it does not tell. */
 export interface SocketReaders {
@@ -72,7 +73,9 @@ export class Registrar {
     const { profile, login } = connectTraits(packet.bytes, packet.body, packet.end)
     const { socket, address, ja4 } = caller
     const at = clock()
-    const syn = readers.syn(socket)
+    // What the kernel knows of the connection of a proxy is nothing of the device it speaks for.
+    const isOwn = peerAddress(socket.remoteAddress) === address
+    const syn = isOwn ? readers.syn(socket) : undefined
     const { visitor, finding } = desk.arrive(
       {
         realm: caller.upstream,
@@ -88,7 +91,7 @@ export class Registrar {
           hops: syn && String(syn.hops),
         },
         frameMac: syn?.mac,
-        roundTrip: readers.roundTrip(socket),
+        roundTrip: isOwn ? readers.roundTrip(socket) : undefined,
       },
       at < caller.learnsUntil,
       later,

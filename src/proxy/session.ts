@@ -11,6 +11,7 @@ import { brokenRule } from '../mqtt/rules.ts'
 import { SessionState } from '../mqtt/session.ts'
 import { keepLastWords } from '../net/last-words.ts'
 import { ByteCount } from '../observe/samples.ts'
+import type { Caller } from './departure.ts'
 import { endWith, lastPacket } from './ending.ts'
 import type { Connection, Hub } from './hub.ts'
 import { Judge, clauseOf } from './judge.ts'
@@ -41,6 +42,7 @@ export class Session implements Connection, PumpOwner, Swept {
   readonly #device: Socket
   readonly #address: string
   readonly #openedAt: number
+  readonly #caller: Caller | undefined
   readonly #state: SessionState
   readonly #judge: Judge
   readonly #record: SessionRecord
@@ -69,6 +71,7 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#device = device
     this.#address = address
     this.#openedAt = openedAt
+    this.#caller = origin.caller
     this.#deviceHeard = hub.sweep.now
     this.#brokerHeard = hub.sweep.now
     const refuse = (found: Finding): void => this.#refuse(Reason.notAuthorized, found.detector, found.summary)
@@ -241,7 +244,7 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#dialling = new AbortController()
     let connected: Connected
     try {
-      connected = await this.#hub.plan.upstream.connect(this.#dialling.signal)
+      connected = await this.#hub.plan.upstream.connect(this.#dialling.signal, this.#caller)
     } catch (error) {
       return this.#noBroker(error)
     }

@@ -5,6 +5,7 @@ import type { UpstreamPlan } from '../config/snapshot.ts'
 import { messageOf, PulsewardError } from '../errors.ts'
 import { hostPort } from '../net/address.ts'
 import { systemLookup, type Lookup } from '../net/resolve.ts'
+import type { OwnEnds } from '../net/own-ends.ts'
 import type { Limited } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { firstKey, type FirstUsePin } from '../tls/first-use.ts'
@@ -12,6 +13,7 @@ import type { Showing } from '../tls/profile.ts'
 import type { ProfileBook } from '../tls/profile-book.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
 import { Account, lineOf, lineOfVerdict, type Line } from './account.ts'
+import type { Caller } from './departure.ts'
 import { meet, type Defect, type Failed, type Judged, type MeetingPlan } from './meeting.ts'
 import { downTime, Patrol } from './patrol.ts'
 import { PinWatch } from './pin-watch.ts'
@@ -41,6 +43,8 @@ interface UpstreamDeps {
   readonly lookup?: Lookup
   /** Gets what is seen of every server that is not trusted. */
   readonly evidence?: Evidence
+  /** Where connections of sessions are remembered. */
+  readonly own?: OwnEnds
   /** What servers showed before; without it nothing is learnt of them. */
   readonly profiles?: ProfileBook
   /** Stores the key a server showed first, and has it come into force; never throws and never waits. */
@@ -54,6 +58,7 @@ export class Upstream {
   readonly plan: UpstreamPlan
   readonly #servers: readonly Server[]
   readonly #limited: Limited
+  readonly #own: OwnEnds | undefined
   /** Milliseconds, monotonic. */
   readonly #clock: () => number
   readonly #patrol: Patrol
@@ -70,6 +75,7 @@ export class Upstream {
   constructor(plan: UpstreamPlan, deps: UpstreamDeps) {
     this.plan = plan
     this.#limited = deps.limited
+    this.#own = deps.own
     this.#clock = deps.clock ?? (() => performance.now())
     this.#pins = new PinWatch(plan, deps)
     this.#profiles = new ProfileWatch(plan, deps)
@@ -129,21 +135,21 @@ export class Upstream {
    * Connects to the first server that answers and is trusted. Rejects with `upstream-untrusted` where one was reached
    * and none trusted, else with `upstream-unreachable`; the latter too once `signal` says that nobody waits any more.
    */
-  async connect(signal: AbortSignal): Promise<Connected> {
+  async connect(signal: AbortSignal, caller?: Caller): Promise<Connected> {
     this.#waiting += 1
     try {
-      return await this.#connect(signal)
+      return await this.#connect(signal, caller)
     } finally {
       this.#waiting -= 1
     }
   }
 
-  async #connect(signal: AbortSignal): Promise<Connected> {
+  async #connect(signal: AbortSignal, caller: Caller | undefined): Promise<Connected> {
     const began = this.#clock()
     const failures: string[] = []
     for (const server of this.#inOrder()) {
       if (signal.aborted) break
-      const connected = await this.#attempt(server, signal)
+      const connected = await this.#attempt(server, signal, caller)
       if (typeof connected !== 'string') return connected
       failures.push(`${server.server}: ${connected}`)
     }
@@ -187,7 +193,11 @@ export class Upstream {
   }
 
   /** A trusted connection, or in a few words why there is none. */
-  async #attempt(server: Server, signal: AbortSignal): Promise<Connected | string> {
+  async #attempt(
+    server: Server,
+    signal: AbortSignal,
+    caller: Caller | undefined,
+  ): Promise<Connected | string> {
     const { tickets } = server
     const ticket = tickets.offer(this.#clock())
     let given: Omit<Ticket, 'session'> | undefined
@@ -200,7 +210,10 @@ export class Upstream {
     }
     const wants = this.plan.resumption === 'on' && tickets.wants(ticket, this.#clock())
     const onTicket = wants ? take : undefined
-    const outcome = await meet(this.#meeting, server, signal, { ticket, onTicket })
+    const errand = { caller, own: this.#own }
+    const outcome = await meet(this.#meeting, server, signal, { ticket, onTicket }, errand)
+    // That a device has no IP version in common with it says nothing of the server.
+    if (outcome.kind === 'failed' && outcome.reason === 'no-address') return outcome.reason
     this.#account.enter(server.server, outcome)
     if (outcome.kind !== 'judged') return this.#notJudged(server, outcome)
     this.#patrol.met(server, outcome)

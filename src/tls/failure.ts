@@ -10,6 +10,7 @@ export const FAILURES = [
   'closed',
   'dns',
   'unreachable',
+  'no-address',
   'blocked',
   'emfile',
   'downgraded',
@@ -109,6 +110,7 @@ const CODES = new Map<string, FailureReason>([
   ['EHOSTDOWN', 'unreachable'],
   ['ENETDOWN', 'unreachable'],
   ['EADDRNOTAVAIL', 'unreachable'],
+  ['ERR_NO_COMMON_ADDRESS', 'no-address'],
   ['EACCES', 'blocked'],
   ['EPERM', 'blocked'],
   ['EMFILE', 'emfile'],
@@ -196,6 +198,8 @@ const HINTS: Readonly<Record<FailureReason, string>> = {
     'the broker hung up in the middle of the handshake, as a plaintext MQTT port does: check the port, then look into its log',
   dns: 'the name does not resolve: check its spelling and the DNS server of this machine',
   unreachable: 'there is no route to the broker: check addresses, routes and whether the network is up',
+  'no-address':
+    'with preserveSource, a broker needs an address of the IP version that the device speaks: give it both',
   blocked: 'this machine itself forbids the connection: check its firewall and the permissions of the proxy',
   emfile: 'this machine is out of file descriptors, buffers or memory: raise LimitNOFILE or ulimit -n',
   downgraded:

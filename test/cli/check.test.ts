@@ -137,6 +137,7 @@ describe('pulseward check', () => {
     expect(await second.run(check, '--json')).toBe(0)
     expect(JSON.parse(second.stdout)).toEqual({
       ok: true,
+      lacks: [],
       file: 'proxy.yaml',
       sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
       diagnostics: [],

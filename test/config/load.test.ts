@@ -26,6 +26,12 @@ describe('what a file becomes', () => {
             minVersion: 'TLSv1.2',
           },
           upstream: 'embedded',
+          mode: 'direct',
+          interfaces: [],
+          destinations: [],
+          otherDestinations: 'upstream',
+          trustedProxies: [],
+          preserveSource: false,
           limits: {
             connections: 10_000,
             perAddress: 64,
@@ -123,6 +129,7 @@ describe('what a file becomes', () => {
         plaintext: 'loopback',
         timeouts: { dial: 5000, handshake: 10_000, connack: 30_000, distrust: 60_000 },
         canary: { interval: 300_000 },
+        proxyProtocol: 'off',
       },
     })
     expect(warnings).toEqual([])

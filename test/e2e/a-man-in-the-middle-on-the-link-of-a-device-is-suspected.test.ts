@@ -172,6 +172,25 @@ describeNetworked(tools, 'on the link of the devices', () => {
     await publish('pump', 'pump-7', 'after the attack')
   })
 
+  test('an attacker who stands only between the device and the proxy is seen by the SYN he forwards', async () => {
+    await announce()
+    const before = suspected('pump-7').length
+    await using _ = link.start('attacker', 'arpspoof', '-i', 'eth0', '-t', '10.9.0.7', ours)
+    await eventually('the pump deceived', async () =>
+      (await link.run('pump', 'ip', 'neigh', 'show', ours)).includes('02:00:00:00:00:66'),
+    )
+    await expect(publish('pump', 'pump-7', 'by way of the attacker')).rejects.toThrow(/not authori[sz]ed/i)
+    await eventually('the suspicion', () => suspected('pump-7').length > before)
+    const line = suspected('pump-7').at(-1)
+    expect(await cardOf('10.9.0.7')).toMatch(/:07$/)
+    expect(line?.['severity']).toBe('critical')
+    expect(line?.['evidence']).toHaveProperty('hop-added', expect.stringMatching(/^0 -> 1: /))
+    expect(line?.['evidence']).toHaveProperty(
+      'frame-mac-differs',
+      expect.stringContaining('02:00:00:00:00:07 -> 02:00:00:00:00:66'),
+    )
+  })
+
   /** The pump tells everybody its own address, as a host does that is given a card. */
   async function announce(): Promise<void> {
     await link.ip('pump', 'link', 'set', 'eth0', 'address', '02:00:00:00:00:07')

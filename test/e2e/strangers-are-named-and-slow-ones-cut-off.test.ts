@@ -23,7 +23,7 @@ describe('a stranger', () => {
     ['ssh', 'ward', Buffer.from('SSH-2.0-OpenSSH_9.2\r\n')],
     ['rdp', 'ward', Buffer.from('0300002f2ae00000000000', 'hex')],
     ['amqp', 'ward', Buffer.from('AMQP\0\0\x09\x01')],
-    ['proxy-protocol', 'ward', Buffer.from('PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n')],
+    ['proxy-header-untrusted', 'ward', Buffer.from('PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n')],
     ['mqtt-without-connect', 'ward', pingreqPacket],
     ['unknown', 'ward', Buffer.from([0xff, 0xfe, 0xfd, 0xfc])],
     ['tls-not-accepted', 'ward', clientHello],

@@ -8,6 +8,7 @@ import type { Mode } from '../../src/mqtt/rule.ts'
 import { modeOf, type FrameLimits, type Preset } from '../../src/mqtt/rulebook.ts'
 import { allRules } from '../../src/mqtt/rules.ts'
 import { Listener } from '../../src/net/listener.ts'
+import { OwnEnds } from '../../src/net/own-ends.ts'
 import { LineLimiter } from '../../src/observe/limit.ts'
 import { limitLog } from '../../src/observe/log.ts'
 import { createMetrics, type Metrics } from '../../src/observe/metrics.ts'
@@ -109,6 +110,10 @@ export interface GateOptions {
   readonly timeouts?: Partial<ListenerPlan['timeouts']>
   readonly detectors?: readonly (readonly Detector[] | undefined)[]
   readonly policy?: Omit<Policy, 'rules'>
+  readonly trustedProxies?: ListenerPlan['trustedProxies']
+  readonly disguise?: ListenerPlan['disguise']
+  /** What the proxy connected itself. */
+  readonly own?: OwnEnds
 }
 
 const roomy: FrameLimits = { connect: 65_536, control: 262_144, publish: 2_097_152 }
@@ -150,6 +155,8 @@ export class Gate implements AsyncDisposable {
       deviceContext,
       pair,
       upstream: this.upstream,
+      disguise: rest.disguise,
+      trustedProxies: rest.trustedProxies ?? [],
       book: rulebook({ preset, rules, frames: { ...roomy, ...rest.frames } }),
       timeouts: { connect: 10_000, idle: 86_400_000, halfClose: 60_000, ...rest.timeouts },
       policy: { ...policy, rules: new Map(allRules.map((rule) => [rule.id, modeOf(rule, preset, rules)])) },
@@ -162,6 +169,8 @@ export class Gate implements AsyncDisposable {
       log,
       limited,
       sweep: this.sweep,
+      own: rest.own ?? new OwnEnds(),
+      spokenFor: (from, to) => this.#listener.rename(from, to),
       around: { book: plan.book, churn: new Churn(), clock: () => this.sweep.now },
       registrar: undefined,
       opened: (connection, before) => {

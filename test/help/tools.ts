@@ -10,6 +10,12 @@ export function tool(name: string): string {
   return path
 }
 
+/** A suite that changes what only root may, in namespaces of its own: skipped by name for others. */
+export function describeAsRoot(tools: readonly string[], name: string, suite: () => void): void {
+  if (process.platform === 'linux' && process.getuid?.() === 0) describeWith(tools, name, suite)
+  else describe.skip(`${name} (not root on Linux)`, suite)
+}
+
 /** A suite that needs programs: without them it is skipped by name, or fails where CI is true. */
 export function describeWith(tools: readonly string[], name: string, suite: () => void): void {
   const missing = tools.filter((one) => findTool(one) === undefined)

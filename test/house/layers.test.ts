@@ -25,6 +25,7 @@ const offences: readonly (readonly [string, { imports?: string; uses?: string }]
   ['src/policy/one.ts', { imports: '../config/schema.ts' }],
   ['src/policy/one.ts', { imports: '../observe/log.ts' }],
   ['src/net/sniff.ts', { imports: 'node:net' }],
+  ['src/net/syn.ts', { imports: 'node:os' }],
   ['src/tls/client-hello.ts', { imports: 'node:tls' }],
   ['src/tls/client-hello.ts', { uses: 'setInterval' }],
   // net/ and tls/ know no MQTT, no configuration and no metrics.
@@ -59,6 +60,7 @@ const offences: readonly (readonly [string, { imports?: string; uses?: string }]
   ['src/proxy/one.ts', { imports: '../admin/server.ts' }],
   ['src/cli/one.ts', { imports: '../admin/server.ts' }],
   ['src/cli/one.ts', { imports: '../proxy/round.ts' }],
+  ['src/cli/one.ts', { imports: 'node:child_process' }],
   ['src/cli/check-live.ts', { imports: '../proxy/upstream.ts' }],
   ['src/observe/one.ts', { imports: '../admin/server.ts' }],
   ['src/main.ts', { imports: './admin/server.ts' }],
@@ -76,6 +78,7 @@ const offences: readonly (readonly [string, { imports?: string; uses?: string }]
   ['src/config/load.ts', { imports: 'yaml' }],
   ['src/cli/one.ts', { imports: 'zod' }],
   ['src/app.ts', { imports: 'aedes' }],
+  ['src/net/listener.ts', { imports: 'koffi' }],
   // Only main and the commands touch the process.
   ['src/app.ts', { uses: 'process' }],
   ['src/proxy/one.ts', { uses: 'process' }],
@@ -91,6 +94,7 @@ const rights: typeof offences = [
   ['src/detect/two.ts', { imports: '../mqtt/packet.ts' }],
   ['src/policy/two.ts', { imports: '../detect/finding.ts' }],
   ['src/net/two.ts', { imports: 'node:net' }],
+  ['src/net/native.ts', { imports: 'koffi' }],
   ['src/tls/mint.ts', { imports: 'node-forge' }],
   ['src/tls/storage.ts', { imports: 'node:fs/promises' }],
   ['src/evidence/two.ts', { imports: '../tls/sighting.ts' }],
@@ -109,6 +113,7 @@ const rights: typeof offences = [
   ['src/app.ts', { imports: './admin/server.ts' }],
   ['src/embedded.ts', { imports: 'aedes' }],
   ['src/cli/two.ts', { imports: '../app.ts' }],
+  ['src/cli/tool.ts', { imports: 'node:child_process' }],
   ['src/cli/two.ts', { uses: 'process' }],
   ['src/main.ts', { uses: 'process' }],
 ]

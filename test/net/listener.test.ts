@@ -178,3 +178,20 @@ async function refusal(bind: { host: string; port: number }): Promise<PulsewardE
 function knock(port: number, from: { readonly host?: string; readonly localAddress?: string } = {}): Peer {
   return new Peer(connect({ port, host: '127.0.0.1', ...from }))
 }
+
+test('a connection that another address answers for counts for that address, up to its limit', async () => {
+  const limits = { connections: 10, perAddress: 1, exempt: (address: string) => address === '127.0.0.1' }
+  await using ward = await open(limits)
+  const { port } = ward.listener.address
+  await using one = knock(port)
+  await using two = knock(port)
+  await ward.at(1)
+  expect(one.socket.destroyed || two.socket.destroyed).toBe(false)
+  expect(ward.listener.rename('127.0.0.1', '192.0.2.7')).toBe(true)
+  expect(ward.listener.rename('127.0.0.1', '192.0.2.7')).toBe(false)
+  expect(ward.listener.open).toBe(2)
+  ward.listener.release('192.0.2.7')
+  expect(ward.listener.rename('127.0.0.1', '192.0.2.7')).toBe(true)
+  ward.listener.release('192.0.2.7')
+  expect(ward.listener.open).toBe(0)
+})

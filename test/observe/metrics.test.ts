@@ -58,6 +58,7 @@ describe('the names and labels', () => {
       'counter pulseward_neighbour_changes_total{change}',
       'counter pulseward_findings_total{detector,severity,action}',
       'counter pulseward_rule_hits_total{rule,direction,action}',
+      'gauge pulseward_feature_available{feature}',
       'gauge pulseward_event_loop_lag_seconds{stat}',
       'counter pulseward_log_lines_suppressed_total{}',
       'counter pulseward_log_lines_dropped_total{}',

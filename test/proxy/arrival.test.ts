@@ -40,7 +40,7 @@ describe('a stranger', () => {
   test.each([
     ['http', 'GET / HTTP/1.1\r\n\r\n'],
     ['ssh', 'SSH-2.0-probe\r\n'],
-    ['proxy-protocol', 'PROXY TCP4 10.0.0.1 10.0.0.2 4711 1883\r\n'],
+    ['proxy-header-untrusted', 'PROXY TCP4 10.0.0.1 10.0.0.2 4711 1883\r\n'],
     ['mqtt-without-connect', pingreqPacket],
     ['unknown', Buffer.from([0, 0, 0, 0])],
   ])('is refused by the name of %s', async (reason, hello) => {
