@@ -3,27 +3,27 @@
 import { resolve } from 'node:path'
 import { judgeReadiness, type Readiness } from './admin/readiness.ts'
 import { startAdmin, type AdminServer } from './admin/server.ts'
-import { ConfigError, formatDiagnostic, type Diagnostic } from './config/diagnostics.ts'
+import { ConfigError, onOneLine } from './config/diagnostics.ts'
 import { loadConfig, type Loaded } from './config/load.ts'
 import { EMBEDDED } from './config/schema.ts'
 import { compile, upstreamsOf, type Snapshot, type UpstreamPlan } from './config/snapshot.ts'
 import { watchConfig, type ConfigWatch } from './config/watch.ts'
-import { capacityFor } from './capacity.ts'
+import { capacityFor } from './descriptors.ts'
 import { EmbeddedBroker } from './embedded.ts'
 import { messageOf, PulsewardError } from './errors.ts'
 import { inventory, standingsOf } from './inventory.ts'
 import { Evidence } from './evidence/recorder.ts'
 import { tellFeatures } from './interception.ts'
 import { Abilities } from './net/abilities.ts'
+import { Lists } from './lists.ts'
 import { hostPort } from './net/address.ts'
 import { OwnEnds } from './net/own-ends.ts'
 import type { Lookup } from './net/resolve.ts'
 import { LineLimiter } from './observe/limit.ts'
-import { limitLog, type RootLog } from './observe/log.ts'
+import { limitLog, type Limited, type RootLog } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
 import { runtime } from './observe/process.ts'
 import { Canary } from './proxy/canary.ts'
-import type { Hub } from './proxy/hub.ts'
 import { Ports } from './proxy/ports.ts'
 import { Sweep } from './proxy/sweep.ts'
 import { Upstream } from './proxy/upstream.ts'
@@ -52,11 +52,11 @@ const renewalCheck = 3_600_000
 export class App implements AsyncDisposable {
   readonly #options: AppOptions
   readonly #sweep = new Sweep()
-  readonly #limited: Hub['limited']
-  readonly #abilities = new Abilities()
-  readonly #own = new OwnEnds()
+  readonly #limited: Limited
+  readonly #kernel = { abilities: new Abilities(), own: new OwnEnds() }
   readonly #ports: Ports
   readonly #evidence: Evidence
+  readonly #lists: Lists
   readonly #trust: TrustState
   readonly #canary = new Canary(() => this.#upstreams.values(), {
     interval: ({ plan }) => this.#canaryInterval(plan.name),
@@ -79,11 +79,10 @@ export class App implements AsyncDisposable {
     this.#limited = limitLog(options.log, limiter, options.metrics)
     const { metrics } = options
     this.#evidence = new Evidence({ software: { pulseward, ...runtime }, metrics, log: this.#limited })
+    this.#lists = new Lists({ ...options, limited: this.#limited })
     const onFirstUse = (): void => void this.reload('a broker was met for the first time')
     this.#trust = new TrustState({ ...options, limited: this.#limited, onFirstUse })
-    const own = this.#own
-    const abilities = this.#abilities
-    this.#ports = new Ports({ ...options, limited: this.#limited, sweep: this.#sweep, own, abilities })
+    this.#ports = new Ports({ ...options, ...this.#kernel, limited: this.#limited, sweep: this.#sweep })
   }
 
   /** Starts everything proxy.yaml asks for; rejects, and leaves nothing behind, where something of it cannot be had. */
@@ -102,7 +101,7 @@ export class App implements AsyncDisposable {
     }
     app.#renewal = setInterval(() => app.#renew(), renewalCheck).unref()
     void app.#canary.look().then(() => (app.#starting = false))
-    app.#ports.capacity = await capacityFor(app.snapshot, options.log)
+    app.#ports.capacity = await capacityFor(app.snapshot.config.listeners, options.log)
     return app
   }
 
@@ -144,6 +143,7 @@ export class App implements AsyncDisposable {
     // What a reload opens while it is under way has to be closed too.
     await this.#reloading
     await this.#watch?.[Symbol.asyncDispose]()
+    this.#lists[Symbol.dispose]()
     this.#canary[Symbol.dispose]()
     this.#ports.destroy()
     await this.#ports.close()
@@ -181,9 +181,12 @@ export class App implements AsyncDisposable {
     for (const warning of loaded.warnings) log.warn({ warning: onOneLine(warning) }, 'configuration warning')
     const version = (this.#snapshot?.version ?? 0) + 1
     const { known, adopt } = await this.#trust.prepare(loaded.config.state)
-    const snapshot = await compile(loaded, version, () => this.#openAuthority(loaded), known)
+    const { listsOf, fill, commit } = await this.#lists.prepare(loaded.config)
+    const authority = (): Promise<Authority> => this.#openAuthority(loaded)
+    const snapshot = await compile(loaded, version, { authority, known, listsOf })
     for (const warning of snapshot.warnings) log.warn({ warning }, 'certificates for devices')
     const upstreams = await this.#prepareUpstreams(snapshot)
+    await fill(upstreams)
     const change = await this.#ports.prepare(snapshot, upstreams)
     try {
       await this.#prepareAdmin(snapshot)
@@ -195,10 +198,11 @@ export class App implements AsyncDisposable {
     adopt()
     this.#snapshot = snapshot
     this.#upstreams = upstreams
+    commit(upstreams)
     this.#evidence.adopt({ state: snapshot.config.state, ...snapshot.config.evidence })
     log.setLevel(snapshot.config.log.level)
     metrics.adopted({ ...inventory(snapshot, upstreams), sha256: snapshot.sha256, version, at: Date.now() })
-    tellFeatures(snapshot.config, this.#abilities, this.#options)
+    tellFeatures(snapshot.config, this.#kernel.abilities, this.#options)
     await change.swap()
   }
 
@@ -215,7 +219,7 @@ export class App implements AsyncDisposable {
     const { metrics, lookup } = this.#options
     const evidence = (sighting: Sighting): void => this.#record(sighting)
     const { profiles, meetFirst: firstUse } = this.#trust
-    const own = this.#own
+    const { own } = this.#kernel
     const deps = {
       metrics,
       limited: this.#limited,
@@ -290,10 +294,7 @@ export class App implements AsyncDisposable {
 
   #renew(): void {
     for (const upstream of this.#upstreams.values()) upstream.remind(Date.now())
+    this.#lists.remind(Date.now())
     if (this.snapshot.renewAt < Date.now()) void this.reload('certificates for devices are due')
   }
-}
-
-function onOneLine(diagnostic: Diagnostic): string {
-  return formatDiagnostic(diagnostic).replaceAll(/\n */g, '; ')
 }

@@ -17,6 +17,7 @@ export function inventory(snapshot: Snapshot, upstreams: ReadonlyMap<string, Ups
       name: plan.name,
       servers: servers.map(({ server }) => server),
       pins: plan.trust.pins.length,
+      lists: plan.trust.revocation?.lists.sources ?? [],
       firstUse: plan.trust.pins.filter(({ firstUse }) => firstUse !== undefined).length,
       dated: plan.trust.pins.flatMap(({ pin, notAfter, backup = false }) =>
         notAfter === undefined ? [] : [{ pin, label: shortPin(pin), notAfter, backup }],

@@ -8,6 +8,7 @@ import type { Config } from '../config/schema.ts'
 import { systemLookup } from '../net/resolve.ts'
 import type { Lookup } from '../net/resolve.ts'
 import { lacksOf, thisMachine, type Machine } from './check-interception.ts'
+import { listLine, reportLists } from './check-lists.ts'
 import { checkLive } from './check-live.ts'
 import { UsageError } from './io.ts'
 import type { Io } from './io.ts'
@@ -16,9 +17,10 @@ export const checkHelp = `usage: pulseward check [-c FILE] [--live] [--json]
 
 Reads a configuration as "pulseward run" would, the certificates and keys it
 names included, and lists every mistake with its line and column on standard
-error. Nothing is started, and no broker is asked unless --live says so. Where
-listeners intercept devices, it also says what this machine lacks for that:
-capabilities, kernel modules, rules, sysctls, and the command for each.
+error; of revocation lists in files it says by whom they are and until when
+they count. Nothing is started, and no broker is asked unless --live says so.
+Where listeners intercept devices, it also says what this machine lacks for
+that: capabilities, kernel modules, rules, sysctls, and the command for each.
 
   -c, --config FILE  the configuration, instead of proxy.yaml
       --live         then shakes hands with every address of every server of
@@ -27,10 +29,11 @@ capabilities, kernel modules, rules, sysctls, and the command for each.
                      no MQTT is sent, and the proxy need not run
       --json         one JSON document on standard output instead of text:
                      { ok, file, sha256, diagnostics: [{ file, line, column,
-                     path, message, hint, severity }], lacks: [{ what, hint
-                     }] }; with --live also
+                     path, message, hint, severity }], lists: [{ upstream,
+                     file, issuer, number, revoked, nextUpdate, signer }],
+                     lacks: [{ what, hint }] }; with --live also
                      live: [{ upstream, server, trusted, omitted, addresses:
-                     [{ address, verdict, causes, reasons, hint, link,
+                     [{ address, verdict, causes, reasons, remarks, hint, link,
                      certificates: [{ subject, notAfter }] }] }]
   -h, --help         this text
 
@@ -56,16 +59,19 @@ export async function check(
   const outcome = load(file, io)
   const diagnostics = 'loaded' in outcome ? outcome.loaded.warnings : outcome.diagnostics
   const lacks = 'loaded' in outcome ? lacksOf(outcome.loaded.config, machine) : undefined
+  const lists = 'loaded' in outcome ? reportLists(outcome.loaded.config) : undefined
   if (!json) {
     for (const diagnostic of diagnostics) io.stderr(`${formatDiagnostic(diagnostic)}\n`)
     for (const { what, hint } of lacks ?? []) io.stderr(`this machine: ${what}\n  hint: ${hint}\n`)
     if ('loaded' in outcome) io.stdout(`${file}: ok: ${summarise(outcome.loaded.config)}\n`)
+    for (const list of lists ?? []) io.stdout(`${listLine(list)}\n`)
   }
-  const live = isLive && 'loaded' in outcome ? await checkLive(outcome.loaded, lookup) : undefined
+  const warn = (warning: string): void => io.stderr(`pulseward: warning: ${warning}\n`)
+  const live = isLive && 'loaded' in outcome ? await checkLive(outcome.loaded, lookup, warn) : undefined
   const ok = 'loaded' in outcome && live?.ok !== false
   if (json) {
     const sha256 = 'loaded' in outcome ? outcome.loaded.sha256 : undefined
-    io.stdout(`${JSON.stringify({ ok, file, sha256, diagnostics, lacks, live: live?.servers })}\n`)
+    io.stdout(`${JSON.stringify({ ok, file, sha256, diagnostics, lists, lacks, live: live?.servers })}\n`)
   } else if (live !== undefined) io.stdout(live.text)
   return ok ? 0 : 1
 }

@@ -128,6 +128,14 @@ function doubtfulUpstream({ path, value }: Part<UpstreamConfig>): Problem[] {
       severity: 'warning',
     })
   }
+  const { crl, staple, unknown } = value.tls.revocation
+  if (unknown === 'refuse' && staple === 'off' && crl.length === 0) {
+    problems.push({
+      path: [...path, 'tls', 'revocation', 'unknown'],
+      message: 'nobody is ever known to be good: there is no list, and no staple is asked for',
+      hint: 'name the lists of its CAs in crl',
+    })
+  }
   if (value.tls.postQuantum === 'require' && value.tls.minVersion !== 'TLSv1.3') {
     problems.push({
       path: [...path, 'tls', 'minVersion'],

@@ -6,6 +6,7 @@ import { classSchema, inspectionSchema } from './inspection-schema.ts'
 import { interceptionOptions } from './interception-schema.ts'
 import { farEndSchema, nearEndSchema, plaintextSchema } from './pair-schema.ts'
 import { address, count, duration, hostName, name, path, pinEntry, server, size, span } from './scalars.ts'
+import { revocationSchema } from './revocation-schema.ts'
 
 /** The upstream that needs no entry: a broker inside Pulseward, for trying it out. */
 export const EMBEDDED = 'embedded'
@@ -110,6 +111,9 @@ const upstreamTls = z.strictObject({
     .describe(
       'RSA keys from 1024 bits and SHA-1 signatures in its chain: for an old broker whose certificate cannot be renewed.',
     ),
+  revocation: revocationSchema
+    .prefault({})
+    .describe('Who says that a certificate of its chain is void; see docs/trust.md.'),
 })
 
 export const upstreamSchema = z.strictObject({

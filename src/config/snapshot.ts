@@ -8,7 +8,9 @@ import { PacketType } from '../mqtt/packet.ts'
 import { nameOf, type PairKeys } from '../pair/keys.ts'
 import type { Policy } from '../policy/decide.ts'
 import type { Authority } from '../tls/authority.ts'
-import { nothingKnown, type Known } from '../tls/known.ts'
+import { CrlShelf } from '../tls/crl-source.ts'
+import type { CrlSource } from '../tls/crl-source.ts'
+import type { Known } from '../tls/known.ts'
 import { brokerContext, deviceContext, type BrokerContext } from '../tls/contexts.ts'
 import { trustSettings, type TrustSettings } from '../tls/trust.ts'
 import { readBounded } from './files.ts'
@@ -91,12 +93,20 @@ export interface Snapshot {
   readonly warnings: readonly string[]
 }
 
+/** What a snapshot is made from beside proxy.yaml. */
+export interface Surroundings {
+  readonly authority: () => Promise<Authority>
+  /** What the state says of brokers: pins that were accepted, or taken over on first use. */
+  readonly known: Known
+  /** The revocation lists of a file or URL, kept fresh by others. */
+  readonly listsOf: (place: string) => CrlSource
+}
+
 /** @throws {PulsewardError} where a file named in proxy.yaml is not what it should be. */
 export async function compile(
   { config, sha256, files }: Loaded,
   version: number,
-  authority: () => Promise<Authority>,
-  known: Known = nothingKnown,
+  { authority, known, listsOf }: Surroundings,
 ): Promise<Snapshot> {
   const listeners: ListenerSettings[] = []
   let renewAt = Infinity
@@ -128,7 +138,7 @@ export async function compile(
     listeners: Object.freeze(listeners),
     upstreams: Object.freeze(
       Object.entries(config.upstreams).map(([name, upstream]) =>
-        compileUpstream(name, upstream, { known, state: config.state }),
+        compileUpstream(name, upstream, { known, listsOf, state: config.state }),
       ),
     ),
     policy: policyOf(config),
@@ -167,9 +177,10 @@ async function identity(
 export function compileUpstream(
   name: string,
   { servers, tls, timeouts, pair: paired, proxyProtocol: announce }: UpstreamConfig,
-  { known, state }: { readonly known: Known; readonly state: string },
+  { known, listsOf, state }: Omit<Surroundings, 'authority'> & { readonly state: string },
 ): UpstreamPlan {
   const { minVersion, pinMode, postQuantum, resumption, serverName, warnBefore, weakCertificates } = tls
+  const { crl, staple, unknown } = tls.revocation
   const profile = { mode: tls.profile, settle: tls.profileAfter }
   const { pins, strangers } = pinsInForce(name, { servers, tls }, known)
   const forgotten = known.forgotten.filter(({ upstream }) => upstream === name)
@@ -184,6 +195,7 @@ export function compileUpstream(
     postQuantum,
     weakCertificates,
     ...(own && { clientCertificate: own }),
+    staple: staple !== 'off',
   })
   const pair = paired && pairKeysOf(paired, state, read)
   const pairIds = [...(pair?.own ?? []), ...(pair?.accepted ?? [])].map(({ id }) => nameOf(id))
@@ -209,6 +221,7 @@ export function compileUpstream(
     minVersion,
     postQuantum,
     weakCertificates,
+    revocation: { staple, unknown, lists: new CrlShelf(crl.map(listsOf), weakCertificates) },
     firstUse: tls.firstUse === 'accept' ? { selfSigned: tls.ca === 'system' } : undefined,
   })
   const plaintext = servers.every((server) => server.plaintext)

@@ -35,6 +35,8 @@ export interface Incident {
 
 /** Longest text of one reason or hint; they are sentences of ours with names of theirs in them. */
 const longestText = 2048
+/** Longest OCSP response kept; in bytes. */
+const longestStaple = 64 * 1024
 /** A verdict has a reason for each certificate at most; more would be a defect. */
 const mostTexts = 64
 
@@ -82,6 +84,7 @@ export function incidentOf(sighting: Sighting, { sequence, previous, software, c
       certificates: served.length,
       leafSha256: served[0]?.fingerprint256 ?? null,
       chainPemSha256: sha256(pem),
+      staple: facts?.staple?.subarray(0, longestStaple).toString('base64') ?? null,
       pins: sighting.servedPins.map(({ pin, subject, position, notAfter }) => ({
         position,
         pin,

@@ -17,7 +17,17 @@ export interface Inventory {
     readonly firstUse?: number
     /** Those of them that end; milliseconds since 1970. */
     readonly dated?: readonly DatedPin[]
+    /** Its revocation lists, which may be renewed at any time. */
+    readonly lists?: readonly RenewedList[]
   }[]
+}
+
+/** A revocation list, asked whenever somebody scrapes. */
+export interface RenewedList {
+  /** File or URL. */
+  readonly name: string
+  /** Milliseconds since 1970; undefined while there is none. */
+  readonly nextUpdate: number | undefined
 }
 
 export interface DatedPin {
@@ -61,6 +71,7 @@ interface UpstreamGauges {
   readonly pins: number
   readonly firstUse: number
   readonly dated: readonly DatedPin[]
+  readonly lists: readonly RenewedList[]
   notAfter: readonly number[]
   view: ChainView | undefined
 }
@@ -79,12 +90,12 @@ export class Gauges {
     }
     const before = this.#upstreams
     this.#upstreams = new Map(
-      upstreams.map(({ name, servers, pins, firstUse = 0, dated = [] }) => {
+      upstreams.map(({ name, servers, pins, firstUse = 0, dated = [], lists = [] }) => {
         const old = before.get(name)
         const trusted = new Map(servers.map((server) => [server, old?.trusted.get(server) ?? false]))
         const addresses = new Map(servers.map((server) => [server, old?.addresses.get(server) ?? []]))
         const chain = { notAfter: old?.notAfter ?? [], view: old?.view }
-        return [name, { trusted, addresses, pins, firstUse, dated, ...chain }]
+        return [name, { trusted, addresses, pins, firstUse, dated, lists, ...chain }]
       }),
     )
   }
@@ -178,6 +189,14 @@ export class Gauges {
       for (const { pin, label, notAfter, backup } of dated) {
         const spare = view === undefined ? backup : !view.inUse.includes(pin)
         yield { labels: { upstream, pin: label, role: spare ? 'backup' : 'current' }, value: notAfter / 1000 }
+      }
+    }
+  }
+
+  *listEnds(): Iterable<Sample> {
+    for (const [upstream, { lists }] of this.#upstreams) {
+      for (const { name: crl, nextUpdate = 0 } of lists) {
+        yield { labels: { upstream, crl }, value: nextUpdate / 1000 }
       }
     }
   }

@@ -86,6 +86,7 @@ export class Tally {
     ),
     pulseward_evidence_incidents_total: counterOf('pulseward_evidence_incidents_total'),
     pulseward_evidence_failures_total: counterOf('pulseward_evidence_failures_total'),
+    pulseward_crl_fetches_total: counterOf('pulseward_crl_fetches_total'),
     pulseward_findings_total: counterOf('pulseward_findings_total'),
     pulseward_rule_hits_total: counterOf('pulseward_rule_hits_total'),
   }
@@ -174,6 +175,11 @@ export class Tally {
     this.#counters.pulseward_upstream_pin_mismatches_reported_total.add({ upstream, verdict })
   }
 
+  /** A revocation list was fetched from its URL, or could not be. */
+  listFetched(succeeded: boolean): void {
+    this.#counters.pulseward_crl_fetches_total.add({ result: succeeded ? 'success' : 'failure' })
+  }
+
   /** A server has an address that is trusted, whatever its other addresses are. */
   usable(upstream: string, server: string): void {
     this.#gauges.trust(upstream, server, true)
@@ -236,6 +242,7 @@ export class Tally {
       pulseward_upstream_address_last_check_timestamp_seconds: gauges.addressChecks(),
       pulseward_upstream_cert_not_after_timestamp_seconds: gauges.notAfter(),
       pulseward_upstream_pins: gauges.pins(),
+      pulseward_upstream_crl_next_update_timestamp_seconds: gauges.listEnds(),
       pulseward_upstream_first_use_pins: gauges.firstUsePins(),
       pulseward_evidence_bytes: single(this.#evidenceBytes),
       pulseward_upstream_pin_not_after_timestamp_seconds: gauges.pinEnds(),

@@ -4,6 +4,7 @@ import { connect as connectPlain, type Socket } from 'node:net'
 import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
 import type { OwnEnds } from '../net/own-ends.ts'
 import { brokerOptions, type BrokerContext } from '../tls/contexts.ts'
+import { keepStaple } from '../tls/handshake.ts'
 import type { Departed } from './departure.ts'
 import { Course } from './witness.ts'
 
@@ -61,6 +62,7 @@ export function dial({
   const { over } = limits
   const way = over === undefined ? { host, port, allowHalfOpen: true } : { socket: over.socket, session }
   const socket = connect({ ...brokerOptions(context, name, protocols), ...way }) as Resumable
+  if (context.staple) keepStaple(socket)
   // Node converts the whole chain for a name check that ours replaces: a seventh of all a handshake costs us.
   socket.getPeerCertificate = noCertificate
   if (onTicket !== undefined) socket.on('session', onTicket)

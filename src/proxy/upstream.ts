@@ -112,12 +112,12 @@ export class Upstream {
     return this.#servers
   }
 
-  /** Whether a server hung up on a session since the last look at it, and that look is not of just now. */
+  /** Whether there was reason to doubt a server since the last look at it, and that look is not of just now. */
   get doubted(): boolean {
     return this.#doubtedAt > this.#probedAt && this.#clock() - this.#probedAt > doubtTime
   }
 
-  /** A server hung up on a session: it may be gone, and nobody would know until the next device comes. */
+  /** A server hung up on a session, or may be revoked by now: nobody would know until the next device comes. */
   doubt(): void {
     this.#doubtedAt = this.#clock()
   }

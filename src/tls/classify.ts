@@ -18,8 +18,10 @@ export function nextStep(verdict: Exclude<VerdictKind, 'trusted'>, worst: Cause)
 
 const ORDER = [
   'likely-mitm',
+  'revoked',
   'downgraded',
   'likely-rotation',
+  'revocation-unknown',
   'weak-key',
   'weak-signature',
   'expired',
@@ -45,6 +47,9 @@ function meaningOf(cause: Cause, isSameIssuer: () => boolean): VerdictKind {
       return 'downgraded'
     case 'pin-not-in-force':
       return 'expired'
+    case 'staple-missing':
+    case 'staple-invalid':
+      return 'revocation-unknown'
     default:
       return cause
   }
@@ -65,6 +70,8 @@ const HINTS: Readonly<Record<Cause, string>> = {
   'name-mismatch':
     'use the name the certificate was issued for in servers, or set upstreams.NAME.tls.serverName; if both are right, somebody else is answering',
   'copied-certificate': COPIED,
+  revoked:
+    "its issuer declared the certificate void, so somebody else may have its key: ask the broker's administrator why, and have a new one issued, with a new key",
   'pin-mismatch':
     "the key is none of the pinned ones, and its issuer is not the one this broker's certificates came from: treat it as a man in the middle until the broker's administrator confirms the served pins by another channel",
   'pair-mismatch':
@@ -73,6 +80,12 @@ const HINTS: Readonly<Record<Cause, string>> = {
     'compare what "pulseward pair show" prints at both ends with peers, or the shared keys; if they are right, somebody answers in the place of the far end with its certificate',
   'pin-not-in-force':
     'the pin of this broker counts only between its dates: confirm the served pins by another channel, then renew notAfter in upstreams.NAME.tls.pins or list the new pin',
+  'staple-missing':
+    'have the broker send an OCSP response along (stapling), or take tls.revocation.staple: require out; a certificate that must be stapled needs it in any case, and who stole such a certificate leaves it out',
+  'staple-invalid':
+    'see to the OCSP stapling of the broker, and to the clocks: its certificate, or tls.revocation.staple: require, demands a valid response',
+  'revocation-unknown':
+    'see to upstreams.NAME.tls.revocation.crl: a list by each issuer of its chain, in date; unknown: accept lets such brokers through meanwhile',
   'weak-key':
     "have the broker's certificate issued anew with RSA 2048 or P-256; for an old broker that cannot, upstreams.NAME.tls.weakCertificates: accept lets RSA from 1024 bits and SHA-1 pass",
   'weak-signature':

@@ -224,7 +224,7 @@ function judgeKeys(path: readonly X509Certificate[], weakCertificates: WeakCerti
 }
 
 /** NIST SP 800-131A: RSA under 2048 bits and curves under 224 bits are disallowed; what an old broker has is 1024. */
-function isWeak(key: KeyObject | undefined, weakCertificates: WeakCertificates): boolean {
+export function isWeak(key: KeyObject | undefined, weakCertificates: WeakCertificates): boolean {
   const { modulusLength, namedCurve } = key?.asymmetricKeyDetails ?? {}
   if (modulusLength !== undefined) return modulusLength < (weakCertificates === 'accept' ? 1024 : 2048)
   return key === undefined || /1\d\d[a-z]\d$/.test(namedCurve ?? '')

@@ -12,6 +12,8 @@ import { asPin, isDated } from './pinset.ts'
 import type { Pin } from './pinset.ts'
 import { judgeProfile } from './drift.ts'
 import type { Least } from './drift.ts'
+import { judgeRevocation } from './revocation.ts'
+import type { RevocationSettings } from './revocation.ts'
 import { momentText, nameLine } from './words.ts'
 import { classify, nextStep } from './classify.ts'
 import { doubtClock } from './clock.ts'
@@ -29,6 +31,8 @@ export interface TrustSettings {
   readonly postQuantum: PostQuantum
   /** `refuse` where it is absent. */
   readonly weakCertificates?: WeakCertificates
+  /** Where it is absent, nobody asks who was revoked. */
+  readonly revocation?: RevocationSettings
   /** Pins are of the keys seen first: without one, nothing is trusted. */
   readonly firstUse?: FirstUse | undefined
   readonly memory: TrustMemory
@@ -49,8 +53,11 @@ export function trustSettings(
  */
 export function judge(facts: HandshakeFacts, settings: TrustSettings, least?: Least): Verdict {
   const { identity, objections } = facts.resumed ? recognise(facts, settings) : prove(facts, settings)
+  const { memory, revocation, weakCertificates: weak = 'refuse' } = settings
+  const revoked = judgeRevocation(facts, identity.path, revocation, { staples: memory.staples, weak })
   const all = [
     ...objections,
+    ...revoked.objections,
     ...judgeAuthorization(facts, identity.path, objections),
     ...judgeDates(facts, identity.path),
     ...judgeLink(facts, settings),
@@ -69,12 +76,25 @@ export function judge(facts: HandshakeFacts, settings: TrustSettings, least?: Le
     reasons: [...new Set(sorted.map(({ reason }) => reason))],
     hint: kind === 'trusted' || worst === undefined ? undefined : nextStep(kind, worst),
     ...identity,
+    ...(revoked.staple && { staple: revoked.staple }),
+    ...remarksOn(facts, identity.path, revoked.remarks, settings),
   }
   if (settings.pinMode === 'report' && worst === 'pin-mismatch' && causes.length === 1) {
     return letThrough(verdict, facts, settings)
   }
   if (worst === undefined) settings.memory.vouch(facts.name, verdict)
   return verdict
+}
+
+function remarksOn(
+  { name, resumed }: HandshakeFacts,
+  path: HandshakeFacts['served'],
+  found: readonly string[],
+  { memory }: TrustSettings,
+): Pick<Verdict, 'remarks'> {
+  const unlogged = resumed || path.length < 2 ? undefined : memory.timestamps.remark(name, path)
+  const remarks = unlogged === undefined ? found : [...found, unlogged]
+  return remarks.length === 0 ? {} : { remarks }
 }
 
 /** Trusts where only the pins speak against it; who signed it is not remembered as the issuer to expect. */
@@ -112,13 +132,15 @@ function isSameIssuer(name: string, path: HandshakeFacts['served'], settings: Tr
 }
 
 function prove(facts: HandshakeFacts, settings: TrustSettings): Examination {
-  const known = settings.memory.recall(facts.name, facts.served)
+  const { name, leaf, at, afresh, authorized } = facts
+  const { memory } = settings
+  const known = leaf === undefined || afresh ? undefined : memory.recall(name, leaf)
   // Out of date, it may still have another path: the same leaf under a cross-signed CA.
   const stands = known !== undefined && judgePinDates(known.path, facts, settings).length === 0
-  if (stands && isInDate(known.path, facts.at)) return { identity: known, objections: [] }
-  const examination = examine(facts.served, facts.name, facts.at, settings)
-  if (examination.objections.length === 0 && facts.authorized) {
-    settings.memory.remember(facts.name, facts.served, examination.identity)
+  if (stands && isInDate(known.path, at)) return { identity: known, objections: [] }
+  const examination = examine(facts.served, name, at, settings)
+  if (leaf !== undefined && examination.objections.length === 0 && authorized) {
+    memory.remember(name, leaf, examination.identity)
   }
   return examination
 }

@@ -116,6 +116,7 @@ describe('what a file becomes', () => {
           postQuantum: 'prefer',
           resumption: 'on',
           weakCertificates: 'refuse',
+          revocation: { crl: [], refresh: 21_600_000, staple: 'check', unknown: 'accept' },
         },
         plaintext: 'loopback',
         timeouts: { dial: 5000, handshake: 10_000, connack: 30_000, distrust: 60_000 },

@@ -20,6 +20,7 @@ import { Upstream } from '../../src/proxy/upstream.ts'
 import { brokerContext, type BrokerTls } from '../../src/tls/contexts.ts'
 import type { FirstUse } from '../../src/tls/first-use.ts'
 import type { Pin } from '../../src/tls/pinset.ts'
+import type { RevocationSettings } from '../../src/tls/revocation.ts'
 import { trustSettings } from '../../src/tls/trust.ts'
 import { Exposition } from './exposition.ts'
 import { Diary } from './diary.ts'
@@ -35,6 +36,7 @@ export interface PlanOptions extends Partial<Omit<BrokerTls, 'ca'>> {
   readonly pinMode?: 'enforce' | 'report'
   readonly resumption?: UpstreamPlan['resumption']
   readonly warnBefore?: number
+  readonly revocation?: RevocationSettings
   readonly profile?: UpstreamPlan['profile']
   readonly strangers?: UpstreamPlan['strangers']
   readonly firstUse?: FirstUse
@@ -52,6 +54,7 @@ export function upstreamPlan({
   pins = [],
   pinMode = 'enforce',
   warnBefore = 0,
+  revocation,
   profile = { mode: 'off', settle: 0 },
   strangers = new Set(),
   firstUse,
@@ -82,6 +85,7 @@ export function upstreamPlan({
       minVersion,
       postQuantum,
       weakCertificates,
+      ...(revocation && { revocation }),
       firstUse,
     }),
     resumption,
