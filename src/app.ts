@@ -54,8 +54,7 @@ export class App implements AsyncDisposable {
   readonly #options: AppOptions
   readonly #sweep = new Sweep()
   readonly #limited: Limited
-  readonly #abilities = new Abilities()
-  readonly #own = new OwnEnds()
+  readonly #kernel = { abilities: new Abilities(), own: new OwnEnds() }
   readonly #ports: Ports
   readonly #evidence: Evidence
   readonly #devices: Devices
@@ -82,13 +81,11 @@ export class App implements AsyncDisposable {
     this.#limited = limitLog(options.log, limiter, options.metrics)
     const { metrics } = options
     this.#evidence = new Evidence({ software: { pulseward, ...runtime }, metrics, log: this.#limited })
-    this.#devices = new Devices({ metrics, limited: this.#limited, abilities: this.#abilities })
+    this.#devices = new Devices({ metrics, limited: this.#limited, ...this.#kernel })
     this.#lists = new Lists({ ...options, limited: this.#limited })
     const onFirstUse = (): void => void this.reload('a broker was met for the first time')
     this.#trust = new TrustState({ ...options, limited: this.#limited, onFirstUse })
-    const own = this.#own
-    const abilities = this.#abilities
-    this.#ports = new Ports({ ...options, limited: this.#limited, sweep: this.#sweep, own, abilities })
+    this.#ports = new Ports({ ...options, ...this.#kernel, limited: this.#limited, sweep: this.#sweep })
   }
 
   /** Starts everything proxy.yaml asks for; rejects, and leaves nothing behind, where something of it cannot be had. */
@@ -210,7 +207,7 @@ export class App implements AsyncDisposable {
     this.#evidence.adopt({ state: snapshot.config.state, ...snapshot.config.evidence })
     log.setLevel(snapshot.config.log.level)
     metrics.adopted({ ...inventory(snapshot, upstreams), sha256: snapshot.sha256, version, at: Date.now() })
-    tellFeatures(snapshot.config, this.#abilities, this.#options)
+    tellFeatures(snapshot.config, this.#kernel.abilities, this.#options)
     await change.swap()
   }
 
@@ -227,16 +224,9 @@ export class App implements AsyncDisposable {
     const { metrics, lookup } = this.#options
     const evidence = (sighting: Sighting): void => this.#record(sighting)
     const { profiles, meetFirst: firstUse } = this.#trust
-    const own = this.#own
-    const deps = {
-      metrics,
-      limited: this.#limited,
-      evidence,
-      own,
-      profiles,
-      firstUse,
-      ...(lookup && { lookup }),
-    }
+    const { own } = this.#kernel
+    const limited = this.#limited
+    const deps = { metrics, limited, own, evidence, profiles, firstUse, ...(lookup && { lookup }) }
     for (const plan of plans) {
       if (!used.has(plan.name)) continue
       const before = this.#upstreams.get(plan.name)

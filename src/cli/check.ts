@@ -58,8 +58,8 @@ export async function check(
   }
   const outcome = load(file, io)
   const diagnostics = 'loaded' in outcome ? outcome.loaded.warnings : outcome.diagnostics
-  const lists = 'loaded' in outcome ? reportLists(outcome.loaded.config) : undefined
   const lacks = 'loaded' in outcome ? lacksOf(outcome.loaded.config, machine) : undefined
+  const lists = 'loaded' in outcome ? reportLists(outcome.loaded.config) : undefined
   if (!json) {
     for (const diagnostic of diagnostics) io.stderr(`${formatDiagnostic(diagnostic)}\n`)
     for (const { what, hint } of lacks ?? []) io.stderr(`this machine: ${what}\n  hint: ${hint}\n`)

@@ -161,7 +161,6 @@ export class Ports {
       throw this.#ownPort(config.bind.port, error)
     })
     port = { listener, ...this.#hubs(settings, snapshot, upstreams, listener) }
-    if (this.registrar !== undefined) listener.keepSyns(this.#shared.abilities.native('syn'))
     const begin = (): void => {
       const waiting = early ?? []
       early = undefined
@@ -233,7 +232,7 @@ export class Ports {
     listener: Listener,
   ): Pick<Port, 'hub' | 'ways'> {
     const { upstream: usual, mode, destinations, otherDestinations } = settings.config
-    const { registrar } = this
+    if (this.registrar !== undefined) listener.keepSyns(this.#shared.abilities.native('syn'))
     const hubs = new Map<string, Hub>()
     const hubOf = (upstream: string): Hub => {
       const known = hubs.get(upstream)
@@ -241,7 +240,7 @@ export class Ports {
       const disguise = settings.config.preserveSource
         ? this.#shared.abilities.native('preserve-source')
         : undefined
-      const plan = planOf(settings, upstream, { snapshot, upstreams, disguise, registrar })
+      const plan = planOf(settings, upstream, { snapshot, upstreams, disguise, registrar: this.registrar })
       const hub = this.#hub(plan, listener)
       hubs.set(upstream, hub)
       return hub
