@@ -99,7 +99,7 @@ export function compareStation(
   const changes = new Changes(record, seen)
   const newCard = changes.isNew('mac')
   const newAddress = changes.isNew('address')
-  compareFrame(changes, seen)
+  compareFrame(changes, record, seen)
   if (newCard === true) {
     if (newAddress === false) changes.signalTrait('mac-changed', 'mac')
     else changes.signal('station-changed', stationOf(record), placeOf(seen))
@@ -113,9 +113,10 @@ export function compareStation(
   return changes
 }
 
-function compareFrame(changes: Changes, { frameMac, traits }: Observation): void {
-  if (frameMac !== undefined && traits.mac !== undefined && frameMac !== traits.mac)
-    changes.signal('frame-mac-differs', traits.mac, frameMac)
+/** The table may lag behind a card that the device is known by; a card it was never seen with is another matter. */
+function compareFrame(changes: Changes, { known }: DeviceRecord, { frameMac, traits }: Observation): void {
+  if (frameMac === undefined || traits.mac === undefined || frameMac === traits.mac) return
+  if (known.mac?.includes(frameMac) !== true) changes.signal('frame-mac-differs', traits.mac, frameMac)
 }
 
 /** What the device runs. All of it changing at once on the same network card is an update. */

@@ -163,7 +163,7 @@ export class Desk {
     if (stage !== undefined) visitor.isSuspect = true
     // A stranger leaves a record only once the broker has accepted it.
     if (ledger.find(visitor.key) !== undefined) {
-      const pending = visitor.isSuspect ? unknownOf(record, visitor.seen.traits) : record.pending
+      const pending = visitor.isSuspect ? unknownOf(record, visitor.seen) : record.pending
       ledger.keep({ ...record, evidence, pending })
     }
     const isNews = signals.some(({ name }) => !visitor.told.has(name))
@@ -262,10 +262,10 @@ function hasOtherCard({ known }: DeviceRecord, mac: string | undefined): boolean
 }
 
 /** The traits that a record does not have. */
-function unknownOf(record: DeviceRecord, seen: Traits): Traits {
+function unknownOf(record: DeviceRecord, { traits: seen, frameMac }: Observation): Traits {
   const pending: Record<string, string> = {}
   for (const trait of traits) {
-    const value = seen[trait]
+    const value = trait === 'mac' ? (frameMac ?? seen.mac) : seen[trait]
     if (value !== undefined && record.known[trait]?.includes(value) !== true) pending[trait] = value
   }
   return pending

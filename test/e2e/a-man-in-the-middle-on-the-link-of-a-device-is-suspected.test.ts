@@ -73,15 +73,13 @@ describeNetworked(tools, 'on the link of the devices', () => {
       await publish('monitor', 'monitor-8', `monitor ${round}`)
     }
     {
-      await using before = listen('pump', 'bedside-7')
-      await proxy.line('session opened', { clientId: 'bedside-7' })
-      // As when the power fails: no DISCONNECT, no FIN.
-      await link.ip('pump', 'link', 'set', 'eth0', 'down')
-      await before.kill()
-      await link.ip('pump', 'link', 'set', 'eth0', 'up')
       await using _ = listen('pump', 'bedside-7')
+      await proxy.line('session opened', { clientId: 'bedside-7' })
+      // After a failure of its power a device says nothing of its last connection, and begins another.
+      await using rebooted = listen('pump', 'bedside-7')
       const again = await proxy.line(change, { clientId: 'bedside-7' })
       expect(again['evidence']).toHaveProperty('reconnected')
+      expect(rebooted.running).toBe(true)
     }
     await link.ip('monitor', 'address', 'add', '10.9.0.108/24', 'dev', 'eth0')
     await link.ip('monitor', 'address', 'delete', '10.9.0.8/24', 'dev', 'eth0')
@@ -144,7 +142,8 @@ describeNetworked(tools, 'on the link of the devices', () => {
     await link.ip('monitor', 'link', 'set', 'eth1', 'up')
     await publish('monitor', 'monitor-8', 'from the replacement')
     const line = await proxy.line(suspicion, { clientId: 'monitor-8' })
-    expect(line['evidence']).toHaveProperty('mac-changed')
+    // By the neighbour table or by its frames, whichever knows first.
+    expect(JSON.stringify(line['evidence'])).toContain('02:00:00:00:00:08 -> 02:00:00:00:00:18')
     const command = [main, 'devices', 'approve', '-c', proxy.folder.at('proxy.yaml'), 'monitor-8']
     expect(await link.run('proxy', process.execPath, ...command)).toContain('approved')
     await proxy.waitForMetric('pulseward_devices', { standing: 'approved' }, 1)

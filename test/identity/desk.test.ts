@@ -232,6 +232,15 @@ test('an approved replacement is known from then on', () => {
   expect(made.table.census(made.now)).toMatchObject({ approved: 1, suspected: 0 })
 })
 
+test('a card that only the frames show is known once it is approved, though the table lags behind', () => {
+  const made = ward()
+  expect(made.visit({}, { frameMac: card.monitor })?.severity).toBe('warning')
+  made.table.obey({ action: 'approve', key, at: made.now })
+  expect(made.visit({}, { frameMac: card.monitor })).toMatchObject({ severity: 'info' })
+  made.station('192.0.2.7', card.monitor)
+  expect(made.visit({}, { frameMac: card.monitor })).toMatchObject({ severity: 'info' })
+})
+
 test('while a listener learns, changes are told as info and learnt', () => {
   const made = ward()
   made.isLearning = true
