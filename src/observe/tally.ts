@@ -185,7 +185,7 @@ export class Tally {
   }
 
   /** A detector found something and policy decided. */
-  found(detector: string, severity: string, action: string): void {
+  found({ detector, severity }: { detector: string; severity: string }, action: string): void {
     this.#counters.pulseward_findings_total.add({ detector, severity, action })
   }
 

@@ -8,29 +8,44 @@ import { PacketType, type Direction, type Version } from '../mqtt/packet.ts'
 import { referencesOf } from '../mqtt/patches.ts'
 import type { Rule } from '../mqtt/rule.ts'
 import { decide, protocolDetector, type Action } from '../policy/decide.ts'
-import type { Hub } from './hub.ts'
+import type { Limited } from '../observe/log.ts'
+import type { ListenerPlan } from './hub.ts'
 
 const { connect, connack } = PacketType
+
+/** What a judge goes by, and whom it tells: a listener of the proxy, or what plays a capture back. */
+export interface Court {
+  readonly plan: Pick<ListenerPlan, 'name' | 'policy' | 'detectors'> & {
+    readonly timeouts: Pick<ListenerPlan['timeouts'], 'idle'>
+  }
+  readonly metrics: {
+    /** CONNACKs by their code. */
+    readonly connacks: Float64Array
+    /** Something was found, and policy decided. */
+    found(finding: Finding, action: Action): void
+  }
+  readonly limited: Limited
+}
 
 export class Judge {
   /** Set once CONNECT passed. */
   connect: ConnectFacts | undefined
   /** How long the device may be silent, in milliseconds. */
   silence = Infinity
-  readonly #hub: Hub
+  readonly #court: Court
   readonly #where: Pick<Subject, 'address' | 'transport'>
   #subject: Subject | undefined
   #memories: Map<string, unknown> | undefined
 
-  constructor(hub: Hub, where: Pick<Subject, 'address' | 'transport'>) {
-    this.#hub = hub
+  constructor(court: Court, where: Pick<Subject, 'address' | 'transport'>) {
+    this.#court = court
     this.#where = where
   }
 
   /** Bit set of the packet types `see` has to be shown. */
   get watched(): number {
     let set = (1 << connect) | (1 << connack)
-    for (const [type, detectors] of this.#hub.plan.detectors.entries()) if (detectors) set |= 1 << type
+    for (const [type, detectors] of this.#court.plan.detectors.entries()) if (detectors) set |= 1 << type
     return set
   }
 
@@ -38,7 +53,7 @@ export class Judge {
   see(type: number, bytes: Buffer, start: number, body: number, end: number): Finding | undefined {
     if (type === connect) this.#begin(readConnect(bytes, body, end))
     else if (type === connack) this.#answered(bytes, start, body, end)
-    const detectors = this.#hub.plan.detectors[type]
+    const detectors = this.#court.plan.detectors[type]
     const subject = this.#subject
     if (detectors === undefined || subject === undefined) return undefined
     const packet = decode(bytes.subarray(start, end), this.connect?.version ?? 0)
@@ -52,22 +67,22 @@ export class Judge {
 
   /** A rule was broken for which the session ends; returns what policy says. */
   broken(rule: Rule, direction: Direction, offset: number): Action {
-    const { plan, metrics } = this.#hub
+    const { plan, metrics } = this.#court
     const finding = protocolFinding(rule, direction, offset, 'warning')
     const action = decide(finding, plan.policy)
-    metrics.found(finding.detector, finding.severity, action)
+    metrics.found(finding, action)
     return action
   }
 
   /** A rule was broken that is only reported: told once a rule, direction and session, however often it happens. */
   tolerated(rule: Rule, direction: Direction, offset: number): void {
-    const { plan } = this.#hub
+    const { plan } = this.#court
     const subject = this.#subject ?? { ...this.#where, listener: plan.name, clientId: '', version: 0 }
     this.#refuses(protocolFinding(rule, direction, offset, 'notice'), subject)
   }
 
   #begin(facts: ConnectFacts): void {
-    const { plan } = this.#hub
+    const { plan } = this.#court
     this.connect = facts
     this.#setSilence(facts.keepAlive)
     this.#subject = { ...this.#where, listener: plan.name, clientId: facts.clientId, version: facts.version }
@@ -83,7 +98,7 @@ export class Judge {
 
   /** CONNACK: in MQTT 5.0 the broker may set another keep alive than the device asked for (3.2.2.3.14). */
   #answered(bytes: Buffer, start: number, body: number, end: number): void {
-    this.#hub.metrics.connacks[bytes[body + 1]!]! += 1
+    this.#court.metrics.connacks[bytes[body + 1]!]! += 1
     if (this.connect?.version !== 5 || end - body <= 3) return
     const packet = decode(bytes.subarray(start, end), 5)
     if (packet?.cmd !== 'connack') return
@@ -93,7 +108,7 @@ export class Judge {
 
   /** One and a half times the keep alive (MQTT 5.0, 3.1.2.10) and five seconds for slow links. */
   #setSilence(keepAlive: number): void {
-    this.silence = keepAlive === 0 ? this.#hub.plan.timeouts.idle : keepAlive * 1500 + 5000
+    this.silence = keepAlive === 0 ? this.#court.plan.timeouts.idle : keepAlive * 1500 + 5000
   }
 
   #memory(kind: string): unknown {
@@ -101,9 +116,9 @@ export class Judge {
   }
 
   #refuses(finding: Finding, subject: Subject): boolean {
-    const { plan, metrics, limited } = this.#hub
+    const { plan, metrics, limited } = this.#court
     const action = decide(finding, plan.policy)
-    metrics.found(finding.detector, finding.severity, action)
+    metrics.found(finding, action)
     const { detector, severity, summary, evidence, references } = finding
     const level = severity === 'info' || severity === 'notice' ? 'info' : 'warn'
     // Reports of one rule must not hide those of another.

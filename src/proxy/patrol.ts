@@ -137,7 +137,7 @@ export class Patrol {
     const trusted = server.addresses.filter(isTrusted).map(({ address }) => address)
     for (const suspect of suspects.filter((one) => told?.has(keyOf(one)) !== true)) {
       const { address, verdict, causes, reasons } = suspect
-      this.#deps.metrics.found('broker-address', 'critical', 'report')
+      this.#deps.metrics.found({ detector: 'broker-address', severity: 'critical' }, 'report')
       const fields = { address, verdict, causes, reasons, trusted }
       const message = 'an address of a broker is not trusted while others are'
       this.#log('error', server, `split ${address} ${verdict}`, fields, message)

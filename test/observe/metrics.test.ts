@@ -339,7 +339,7 @@ function busyMetrics(): Metrics {
   metrics.evidenceRecorded('likely-mitm')
   metrics.evidenceHeld(4096)
   metrics.evidenceFailed('write')
-  metrics.found('publish-rate', 'high', 'refuse')
+  metrics.found({ detector: 'publish-rate', severity: 'high' }, 'refuse')
   metrics.ruleHit('topic-wildcard', 'up', 'close')
   return metrics
 }
