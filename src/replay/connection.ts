@@ -113,7 +113,7 @@ export class Connection {
     if (known >= bytes.length) return
     const fresh = known > 0 ? bytes.subarray(known) : bytes
     if (known >= 0 && own.held.length === 0 && needs <= this.#reach(side)) return this.#deliver(side, fresh, packet)
-    this.#arrivals.outOfOrder += 1
+    if (known < 0) this.#arrivals.outOfOrder += 1
     this.#pool.held += own.hold({ at: Math.max(at, own.at), needs, packet, bytes: fresh })
   }
 

@@ -90,10 +90,10 @@ export function pcapng(frames: readonly Frame[], shape: PcapngShape = {}): Buffe
     offset === 0 ? '' : option(w, 14, w.u64(BigInt(offset))),
     w.u32(0),
   )
-  const unit = resolution === undefined ? 1000n : perMillisecond(resolution)
+  const perSecond = resolution === undefined ? 1_000_000n : ticksOf(resolution)
   const blocks = frames.map(({ time, bytes: frame }) => {
     const kept = snapLength === 0 ? frame : frame.subarray(0, snapLength)
-    const ticks = BigInt(Math.round((time - offset * 1000) * 1000)) * unit / 1000n
+    const ticks = (BigInt(Math.round((time - offset * 1000) * 1000)) * perSecond) / 1_000_000n
     const when = [w.u32(Number(ticks >> 32n)), w.u32(Number(ticks & 0xffff_ffffn))]
     const sizes = [w.u32(kept.length), w.u32(frame.length)]
     if (block === 'simple') return pcapngBlock(3, [w.u32(frame.length), kept], little)
@@ -120,7 +120,8 @@ function option(w: Writer, code: number, value: Buffer): Buffer {
   return bytes(w.u16(code), w.u16(value.length), value, Buffer.alloc(-value.length & 3))
 }
 
-function perMillisecond(resolution: number): bigint {
+/** Ticks of a second. */
+function ticksOf(resolution: number): bigint {
   const power = BigInt(resolution & 0x7f)
-  return (resolution < 0x80 ? 10n ** power : 2n ** power) / 1000n
+  return resolution < 0x80 ? 10n ** power : 2n ** power
 }

@@ -29,7 +29,7 @@ test('any cut, order, repetition and overlap of segments gives the verdict of th
       const frames = carry(script, random)
       if (frames === undefined) return
       compared += 1
-      expect(replayed(script, preset, frames)).toEqual(live(script, preset))
+      expect(inCapture(script, preset, frames)).toEqual(live(script, preset))
     }),
     { numRuns: 3000 },
   )
@@ -80,7 +80,7 @@ function live({ packets, setting }: Script, preset: Preset): Judged {
   return { verdicts: [...reports, ...end].toSorted(), counts }
 }
 
-function replayed({ setting }: Script, preset: Preset, frames: readonly Frame[]): Judged {
+function inCapture({ setting }: Script, preset: Preset, frames: readonly Frame[]): Judged {
   const replay = new Replay([planOf(setting, preset)])
   const reader = replay.open()
   reader.push(pcap(frames))
