@@ -43,5 +43,5 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
 
 # Not under `node --permission`: it forbids fsync, without which the local CA could be lost with the power.
 # The heap: docs/adr/0007.
-ENTRYPOINT ["node", "--initial-old-space-size=64", "--max-semi-space-size=4", "/opt/pulseward/dist/main.js"]
+ENTRYPOINT ["node", "--initial-old-space-size=64", "--max-semi-space-size=1", "/opt/pulseward/dist/main.js"]
 CMD ["run", "--config", "/etc/pulseward/proxy.yaml"]

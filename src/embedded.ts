@@ -50,6 +50,8 @@ export class EmbeddedBroker implements AsyncDisposable {
       key: name,
       servers: [{ host, port: address.port }],
       serverName: undefined,
+      pair: undefined,
+      plaintext: false,
       context,
       trust: trustSettings({ anchors: context.anchors, pins, minVersion: 'TLSv1.3', postQuantum: 'prefer' }),
       warnBefore: 0,

@@ -4,6 +4,7 @@ import { analyze, analyzeHelp } from './cli/analyze.ts'
 import { check, checkHelp } from './cli/check.ts'
 import { evidence, evidenceHelp } from './cli/evidence.ts'
 import { UsageError, type Io } from './cli/io.ts'
+import { pair, pairHelp } from './cli/pair.ts'
 import { patches, patchesHelp } from './cli/patches.ts'
 import { pin, pinHelp } from './cli/pin.ts'
 import { pki, pkiHelp } from './cli/pki.ts'
@@ -24,6 +25,7 @@ commands:
   analyze  judge captures as live traffic would be judged
   check    find every mistake in proxy.yaml
   evidence list, show or verify the record of brokers that were not trusted
+  pair     make and show the identity of this end of a pair, and shared keys
   patches  list the vulnerabilities that are stopped, and by which rule
   pin      show a broker's certificates and what to paste to pin it
   pki      show the local CA, or issue a certificate with it
@@ -57,6 +59,7 @@ const commands: Readonly<Record<string, Command>> = {
   },
   check: { help: checkHelp, start: check },
   evidence: { help: evidenceHelp, start: evidence },
+  pair: { help: pairHelp, start: pair },
   patches: { help: patchesHelp, start: patches },
   pin: { help: pinHelp, start: pin },
   pki: { help: pkiHelp, start: pki },

@@ -23,7 +23,7 @@ interface LiveAddress {
   readonly causes: readonly string[]
   readonly reasons: readonly string[]
   readonly hint?: string | undefined
-  /** `TLSv1.3 X25519MLKEM768`; absent where there was no handshake. */
+  /** `TLSv1.3 X25519MLKEM768`, and with whom it is paired, or `plaintext`; absent where there was no connection. */
   readonly link?: string
   /** Of the verified path, or of what was served where none verifies; the leaf first. */
   readonly certificates: readonly LiveCertificate[]
@@ -58,7 +58,7 @@ interface Found {
 export async function checkLive({ config }: Loaded, lookup: Lookup): Promise<LiveReport> {
   const accepted = await readAccepted(config.state)
   const plans = Object.entries(config.upstreams).map(([name, upstream]) =>
-    compileUpstream(name, upstream, accepted.pins),
+    compileUpstream(name, upstream, { accepted: accepted.pins, state: config.state }),
   )
   const { signal } = new AbortController()
   const found = await Promise.all(
@@ -103,14 +103,15 @@ function describe(address: string, outcome: Outcome): LiveAddress {
   if (outcome.kind === 'defect') {
     return { ...unseen, verdict: 'unjudged', reasons: [`a defect in Pulseward: ${messageOf(outcome.error)}`] }
   }
-  const { facts, verdict } = outcome
+  const { facts, verdict, pairedWith } = outcome
   const { verdict: kind, causes, reported, hint, path } = verdict
   const reasons = reported?.reasons.map((one) => `let through by pinMode: ${one}`) ?? verdict.reasons
   const certificates = (path.length > 0 ? path : facts.served).map((certificate) => ({
     subject: nameLine(certificate.subject),
     notAfter: momentText(certificate.validToDate),
   }))
-  const link = `${facts.protocol} ${facts.group}`
+  const proven = pairedWith === undefined ? '' : `, paired with ${pairedWith}`
+  const link = facts.protocol === 'none' ? 'plaintext' : `${facts.protocol} ${facts.group}${proven}`
   return { address, verdict: kind, causes, reasons, hint, link, certificates }
 }
 

@@ -11,9 +11,11 @@ import { compileUpstream } from '../config/snapshot.ts'
 import { parseDuration } from '../config/units.ts'
 import { messageOf, PulsewardError } from '../errors.ts'
 import { hostPort } from '../net/address.ts'
+import { PAIR_PROTOCOL } from '../pair/frame.ts'
 import { readAccepted } from '../tls/accepted.ts'
 import { brokerContext, brokerOptions } from '../tls/contexts.ts'
 import type { BrokerContext } from '../tls/contexts.ts'
+import { explainFailure } from '../tls/failure.ts'
 import { describe } from '../tls/handshake.ts'
 import { judge, trustSettings } from '../tls/trust.ts'
 import type { HandshakeFacts } from '../tls/verdict.ts'
@@ -87,7 +89,7 @@ export async function pin(argv: string[], io: Io): Promise<number> {
   })
   let facts: HandshakeFacts
   try {
-    facts = await shakeHands({ ...given, name }, context)
+    facts = await introduced({ ...given, name }, context)
   } catch (error) {
     const failure = failureReport(given.server, error)
     if (given.json) io.stdout(failure.json)
@@ -124,7 +126,7 @@ async function configured({ server, config, upstream }: Arguments, io: Io) {
   }
   const { pins, warnings } = await readAccepted(state)
   for (const warning of warnings) io.stderr(`pulseward: warning: ${warning}\n`)
-  const plan = compileUpstream(...found, pins)
+  const plan = compileUpstream(...found, { accepted: pins, state })
   return { plan, file, tls: found[1].tls }
 }
 
@@ -167,13 +169,24 @@ function readCa(path: string, asGiven: string): string {
   }
 }
 
+/** The far end of a pair shakes hands with nobody who does not offer to prove himself. */
+async function introduced(given: Arguments, context: BrokerContext): Promise<HandshakeFacts> {
+  try {
+    return await shakeHands(given, context)
+  } catch (error) {
+    if (explainFailure(error).reason !== 'no-protocol') throw error
+    return await shakeHands(given, context, [PAIR_PROTOCOL])
+  }
+}
+
 /** One handshake, then the connection ends: nothing is ever written to the socket. */
 async function shakeHands(
   { server, name, timeout }: Arguments,
   context: BrokerContext,
+  protocols: readonly string[] = [],
 ): Promise<HandshakeFacts> {
   const { promise, resolve: settle, reject } = Promise.withResolvers<HandshakeFacts>()
-  const socket: TLSSocket = connect({ ...server, ...brokerOptions(context, name) })
+  const socket: TLSSocket = connect({ ...server, ...brokerOptions(context, name, protocols) })
   const timer = setTimeout(
     () => reject(Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' })),
     timeout,

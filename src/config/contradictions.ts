@@ -6,6 +6,7 @@ import { formatPath } from './diagnostics.ts'
 import type { Problem } from './diagnostics.ts'
 import { overlaps } from './endpoint.ts'
 import type { Address } from './endpoint.ts'
+import { doubtfulPairs } from './pairing.ts'
 import type { Part, Parts } from './parts.ts'
 import { EMBEDDED } from './schema.ts'
 import type { ListenerConfig, UpstreamConfig } from './schema.ts'
@@ -21,6 +22,7 @@ export function contradictions(parts: Parts, now = Date.now()): Problem[] {
       ...doubtfulListener(listener),
     ]),
     ...parts.upstreams.flatMap((upstream) => [...doubtfulUpstream(upstream), ...doubtfulPins(upstream, now)]),
+    ...doubtfulPairs(parts),
     ...reservedNames(parts),
     ...idleUpstreams(parts),
   ]
@@ -119,6 +121,7 @@ function doubtfulUpstream({ path, value }: Part<UpstreamConfig>): Problem[] {
 
 /** A set of pins has to outlive a change of the broker's key (RFC 7469, 4.3). */
 function doubtfulPins({ path, value }: Part<UpstreamConfig>, now: number): Problem[] {
+  if (value.servers.every(({ plaintext }) => plaintext)) return []
   const { pins, singlePin, pinMode, warnBefore } = value.tls
   const at = [...path, 'tls', 'pins']
   const problems: Problem[] = []

@@ -9,15 +9,18 @@ export interface Address {
   port: number
 }
 
-/** A broker to dial over TLS. */
+/** A broker to dial. */
 export interface Server {
   /** A host name in lower case, or an IP address without brackets. */
   host: string
   port: number
+  /** Set where it is dialled without TLS. */
+  plaintext?: true
 }
 
-/** IANA's `secure-mqtt`. */
+/** IANA's `secure-mqtt` and `mqtt`. */
 const MQTTS_PORT = 8883
+const MQTT_PORT = 1883
 
 const label = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/
 
@@ -64,13 +67,15 @@ export function parseHost(text: string): string {
 }
 
 /**
- * Reads `mqtts://broker.example` or `mqtts://broker.example:8883`; IPv6 addresses go in brackets.
+ * Reads `mqtts://broker.example` or `mqtts://broker.example:8883`; IPv6 addresses go in brackets. `mqtt://` is read as
+ * well; whether it may be used is for pairing.ts to say.
  *
  * @throws {PulsewardError} `server-invalid` or `host-invalid`, blame `config`.
  */
 export function parseServer(text: string): Server {
   const [, scheme, rest] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(text) ?? []
-  if (scheme?.toLowerCase() !== 'mqtts' || rest === undefined) {
+  const plaintext = scheme?.toLowerCase() === 'mqtt'
+  if ((scheme?.toLowerCase() !== 'mqtts' && !plaintext) || rest === undefined) {
     throw refuse('server', 'expected "mqtts://host:port"', schemeHint(scheme))
   }
   if (rest.includes('@')) {
@@ -81,9 +86,14 @@ export function parseServer(text: string): Server {
   if (host === undefined || (bracketed !== undefined && !isIPv6(bracketed))) {
     throw refuse('server', 'expected "mqtts://host:port" and nothing after it')
   }
-  const port = digits === undefined ? MQTTS_PORT : Number(digits)
+  const port = digits === undefined ? (plaintext ? MQTT_PORT : MQTTS_PORT) : Number(digits)
   if (port < 1 || port > 65_535) throw refuse('server', 'expected a port from 1 to 65535')
-  return { host: parseHost(host), port }
+  return { host: parseHost(host), port, ...(plaintext && { plaintext }) }
+}
+
+/** Whether nothing that is sent there leaves this machine (RFC 6890; RFC 6761, 6.3). */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 }
 
 function covers(host: string, other: string): boolean {
@@ -105,7 +115,6 @@ function addressHint(text: string): string {
 
 function schemeHint(scheme: string | undefined): string {
   switch (scheme?.toLowerCase()) {
-    case 'mqtt':
     case 'tcp':
       return 'Pulseward speaks only TLS to a broker, that is what it is for: give the TLS port, like "mqtts://broker.example:8883"'
     case 'ws':

@@ -7,6 +7,7 @@ import { resolve } from 'node:path'
 import { PulsewardError } from '../errors.ts'
 import { readCertificates } from '../tls/anchors.ts'
 import type { Problem } from './diagnostics.ts'
+import { checkPairKeys } from './pairing.ts'
 import type { Parts } from './parts.ts'
 import type { KeyPair } from './schema.ts'
 
@@ -75,7 +76,7 @@ export function checkFiles(parts: Parts, directory: string): Problem[] {
     }
     if (clientCertificate !== undefined) checkPair([...path, 'tls', 'clientCertificate'], clientCertificate)
   }
-  return problems
+  return [...problems, ...checkPairKeys(parts, directory, readText)]
 }
 
 function readText(file: string): string {

@@ -50,6 +50,19 @@ export function loadConfig(path: string, environment: Environment, directory = '
   return { config, text: source.text, sha256, warnings: diagnostics, files: filesOf(config) }
 }
 
+/**
+ * The state directory that a configuration names, whatever else is wrong with it: for commands that put right what is.
+ *
+ * @throws {ConfigError} where the file cannot be read, or `state` cannot be a path.
+ */
+export function loadState(path: string, environment: Environment, directory = '.'): string {
+  const file = resolve(directory, path)
+  const source = Source.parse(path, readConfig(path, file))
+  const state = read(configSchema.shape.state, source.fillIn(environment)['state'], ['state'])
+  if ('problems' in state) throw new ConfigError(path, source.place(state.problems))
+  return resolve(dirname(file), state.value)
+}
+
 function readConfig(path: string, file: string): Buffer {
   try {
     return readBounded(file)

@@ -21,6 +21,7 @@ export interface Parts {
   /** Every text after an `upstream:`, those of malformed listeners too. */
   readonly wanted: ReadonlySet<string>
   readonly metrics: Address | undefined
+  readonly state: string | undefined
 }
 
 /** Takes apart what the YAML of the file holds. */
@@ -28,12 +29,14 @@ export function partsOf(root: Readonly<Record<string, unknown>>): Parts {
   const listeners = Array.isArray(root['listeners']) ? root['listeners'] : []
   const upstreams = Object.entries(mapping(root['upstreams'])).filter(([key]) => name.safeParse(key).success)
   const metrics = read(configSchema.shape.metrics, root['metrics'])
+  const state = read(configSchema.shape.state, root['state'])
   return {
     listeners: listeners.flatMap((raw: unknown, index) => part(listenerSchema, raw, ['listeners', index])),
     upstreams: upstreams.flatMap(([key, raw]) => part(upstreamSchema, raw, ['upstreams', key])),
     upstreamNames: upstreams.map(([key]) => key),
     wanted: new Set(listeners.map((raw: unknown) => String(mapping(raw)['upstream']))),
     metrics: 'value' in metrics ? metrics.value.bind : undefined,
+    state: 'value' in state ? state.value : undefined,
   }
 }
 

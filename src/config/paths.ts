@@ -1,15 +1,28 @@
 // The paths in proxy.yaml: made absolute, and listed.
 import { resolve } from 'node:path'
+import { identityFile } from '../pair/identity.ts'
+import type { PairConfig } from './pair-schema.ts'
 import type { Config, KeyPair } from './schema.ts'
 
 /** The same configuration with every path absolute; relative ones begin at `directory`. */
 export function resolvePaths(config: Config, directory: string): Config {
   const pair = ({ cert, key }: KeyPair) => ({ cert: resolve(directory, cert), key: resolve(directory, key) })
+  const shared = <Pair extends PairConfig>(given: Pair): Pair =>
+    given.sharedKeys === undefined
+      ? given
+      : {
+          ...given,
+          sharedKeys: given.sharedKeys.map((key) =>
+            typeof key === 'string' ? key : { file: resolve(directory, key.file) },
+          ),
+        }
   const listeners = config.listeners.map((listener) => {
     const { certificate } = listener.tls
-    return certificate === 'auto'
-      ? listener
-      : { ...listener, tls: { ...listener.tls, certificate: pair(certificate) } }
+    return {
+      ...listener,
+      ...(certificate !== 'auto' && { tls: { ...listener.tls, certificate: pair(certificate) } }),
+      ...(listener.pair && { pair: shared(listener.pair) }),
+    }
   })
   const upstreams = Object.entries(config.upstreams).map(([name, upstream]) => {
     const { ca, clientCertificate } = upstream.tls
@@ -18,7 +31,7 @@ export function resolvePaths(config: Config, directory: string): Config {
       ca: ca === 'system' ? ca : ca.map((file) => resolve(directory, file)),
       ...(clientCertificate === undefined ? {} : { clientCertificate: pair(clientCertificate) }),
     }
-    return [name, { ...upstream, tls }] as const
+    return [name, { ...upstream, tls, ...(upstream.pair && { pair: shared(upstream.pair) }) }] as const
   })
   return {
     ...config,
@@ -38,6 +51,10 @@ export function filesOf(config: Config): string[] {
     if (tls.ca !== 'system') for (const file of tls.ca) files.add(file)
     if (tls.clientCertificate !== undefined)
       files.add(tls.clientCertificate.cert).add(tls.clientCertificate.key)
+  }
+  for (const { pair } of [...config.listeners, ...Object.values(config.upstreams)]) {
+    if (pair?.peers !== undefined) files.add(identityFile(config.state))
+    for (const key of pair?.sharedKeys ?? []) if (typeof key !== 'string') files.add(key.file)
   }
   return [...files]
 }

@@ -1,6 +1,7 @@
 // The kinds of value an option can hold, as zod types that read text and refuse with a hint.
 import { z } from 'zod'
 import { PulsewardError } from '../errors.ts'
+import { parsePeer } from '../pair/keys.ts'
 import { asWholePin, isWholePin, parsePin } from '../tls/pins.ts'
 import type { Pin } from '../tls/pinset.ts'
 import { parseAddress, parseHost, parseServer } from './endpoint.ts'
@@ -72,6 +73,11 @@ export function hostName() {
 /** A broker's URL. */
 export function server() {
   return text(parseServer).meta({ kind: 'mqtts://host:port' })
+}
+
+/** The public line of another Pulseward, in its canonical spelling. */
+export function peer() {
+  return text(parsePeer).meta({ kind: 'ed25519/…' })
 }
 
 /** An SPKI pin, in its canonical spelling. */

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { defaultDetectors, detectorSchema } from '../detect/registry.ts'
 import { parseHost } from './endpoint.ts'
 import { classSchema, inspectionSchema } from './inspection-schema.ts'
+import { farEndSchema, nearEndSchema, plaintextSchema } from './pair-schema.ts'
 import { address, count, duration, hostName, name, path, pinEntry, server, size, span } from './scalars.ts'
 
 /** The upstream that needs no entry: a broker inside Pulseward, for trying it out. */
@@ -79,6 +80,9 @@ export const listenerSchema = z.strictObject({
     .default(['mqtt', 'mqtts'])
     .describe('What devices may speak: `mqtt` is plaintext, `mqtts` is TLS.'),
   tls: listenerTls.prefault({}).describe('The TLS that devices speak to Pulseward.'),
+  pair: farEndSchema
+    .exactOptional()
+    .describe('Makes this the far end of a pair: near ends prove themselves here; see docs/paired-mode.md.'),
   upstream: z.string().describe(`Name of the upstream its devices go to, or \`${EMBEDDED}\`.`),
   limits: limits.prefault({}).describe('What one listener lets strangers use up.'),
   inspection: inspectionSchema
@@ -147,8 +151,14 @@ export const upstreamSchema = z.strictObject({
     .array(server())
     .min(1)
     .max(16)
-    .describe('Brokers with the same sessions behind them, tried in this order; the port defaults to 8883.'),
+    .describe(
+      'Brokers with the same sessions behind them, tried in this order; the port defaults to 8883 (`mqtt://`: 1883).',
+    ),
   tls: upstreamTls.prefault({}).describe('How the broker proves who it is.'),
+  pair: nearEndSchema
+    .exactOptional()
+    .describe('Makes this the near end of a pair: `servers` must prove themselves; see docs/paired-mode.md.'),
+  plaintext: plaintextSchema,
   timeouts: z
     .strictObject({
       dial: duration({ min: '10ms', max: '5m' })
@@ -156,7 +166,7 @@ export const upstreamSchema = z.strictObject({
         .describe('Time a server has to take the TCP connection before the next is tried.'),
       handshake: duration({ min: '10ms', max: '5m' })
         .prefault('10s')
-        .describe('Time it then has to finish the TLS handshake.'),
+        .describe('Time it then has to finish the TLS handshake, and again to prove itself in a pair.'),
       distrust: duration({ min: '0s', max: '24h' })
         .prefault('60s')
         .describe('Time a server that failed the checks of `tls` is left alone.'),

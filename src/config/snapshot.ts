@@ -5,6 +5,7 @@ import type { SecureContext } from 'node:tls'
 import type { Detector } from '../detect/detector.ts'
 import { createDetector } from '../detect/registry.ts'
 import { PacketType } from '../mqtt/packet.ts'
+import { nameOf, type PairKeys } from '../pair/keys.ts'
 import type { Policy } from '../policy/decide.ts'
 import type { Authority } from '../tls/authority.ts'
 import type { AcceptedPin } from '../tls/accepted.ts'
@@ -14,6 +15,7 @@ import type { Pin } from '../tls/pinset.ts'
 import { trustSettings, type TrustSettings } from '../tls/trust.ts'
 import { readBounded } from './files.ts'
 import type { Loaded } from './load.ts'
+import { pairKeysOf } from './pairing.ts'
 import { inspectionOf, type Inspection } from './rulebooks.ts'
 import type { Config, ListenerConfig, UpstreamConfig } from './schema.ts'
 
@@ -23,6 +25,10 @@ export interface UpstreamPlan {
   /** Changes with anything that bears on trust, file contents included: what was learnt under another key is void. */
   readonly key: string
   readonly servers: readonly { readonly host: string; readonly port: number }[]
+  /** By which both ends prove to see the same connection; undefined where the servers are brokers or nobody's far end. */
+  readonly pair: PairKeys | undefined
+  /** Whether the servers are dialled without TLS, so that nothing proves who they are. */
+  readonly plaintext: boolean
   /** Sent and checked instead of the server's host. */
   readonly serverName: string | undefined
   readonly context: BrokerContext
@@ -39,6 +45,14 @@ export interface ListenerSettings {
   /** What devices that speak TLS are shown; undefined where none may. */
   readonly deviceContext: SecureContext | undefined
   readonly inspection: Inspection
+  /** Where this is the far end of a pair. */
+  readonly pair: FarEnd | undefined
+}
+
+export interface FarEnd {
+  readonly keys: PairKeys
+  /** Whether devices that are no near end are served as well. */
+  readonly others: boolean
 }
 
 export interface Snapshot {
@@ -75,11 +89,17 @@ export async function compile(
       renewAt = Math.min(renewAt, shown.renewAt)
       warnings.push(...shown.warnings)
     }
+    const { minVersion } = listener.tls
+    const clientChooses = listener.pair !== undefined
     listeners.push(
       Object.freeze({
         config: listener,
-        deviceContext: shown && deviceContext({ ...shown, minVersion: listener.tls.minVersion }).context,
+        deviceContext: shown && deviceContext({ ...shown, minVersion, clientChooses }).context,
         inspection: inspectionOf(listener, config),
+        pair: listener.pair && {
+          keys: pairKeysOf(listener.pair, config.state, read),
+          others: listener.pair.others === 'accept',
+        },
       }),
     )
   }
@@ -89,7 +109,9 @@ export async function compile(
     config,
     listeners: Object.freeze(listeners),
     upstreams: Object.freeze(
-      Object.entries(config.upstreams).map(([name, upstream]) => compileUpstream(name, upstream, accepted)),
+      Object.entries(config.upstreams).map(([name, upstream]) =>
+        compileUpstream(name, upstream, { accepted, state: config.state }),
+      ),
     ),
     policy: policyOf(config),
     detectors: Object.freeze(detectorsOf(config)),
@@ -126,8 +148,8 @@ async function identity(
 /** @throws {PulsewardError} where a file it names is not what it should be. */
 export function compileUpstream(
   name: string,
-  { servers, tls, timeouts }: UpstreamConfig,
-  accepted: readonly AcceptedPin[],
+  { servers, tls, timeouts, pair: paired }: UpstreamConfig,
+  { accepted, state }: { readonly accepted: readonly AcceptedPin[]; readonly state: string },
 ): UpstreamPlan {
   const { minVersion, pinMode, postQuantum, serverName, warnBefore, weakCertificates } = tls
   const pins = withAccepted(
@@ -146,8 +168,10 @@ export function compileUpstream(
     weakCertificates,
     ...(own && { clientCertificate: own }),
   })
+  const pair = paired && pairKeysOf(paired, state, read)
+  const pairIds = [...(pair?.own ?? []), ...(pair?.accepted ?? [])].map(({ id }) => nameOf(id))
   const key = createHash('sha256')
-    .update(JSON.stringify([servers, { ...tls, pins }, timeouts, ca, own]))
+    .update(JSON.stringify([servers, { ...tls, pins }, timeouts, ca, own, pairIds]))
     .digest('hex')
   const trust = trustSettings({
     anchors: context.anchors,
@@ -157,7 +181,19 @@ export function compileUpstream(
     postQuantum,
     weakCertificates,
   })
-  return Object.freeze({ name, key, servers, serverName, context, trust, timeouts, warnBefore })
+  const plaintext = servers.every((server) => server.plaintext)
+  return Object.freeze({
+    name,
+    key,
+    servers,
+    pair,
+    plaintext,
+    serverName,
+    context,
+    trust,
+    timeouts,
+    warnBefore,
+  })
 }
 
 /** What was accepted adds to the pins of proxy.yaml: it neither begins pinning nor overrules the dates given there. */

@@ -9,10 +9,9 @@ export const clearCredentials = define(
   () => ({
     watches: ['connect'],
     begin: () => undefined,
-    see(packet, _memory, subject) {
-      if (packet.cmd !== 'connect' || subject.transport === 'tls') return undefined
-      const hasPassword = packet.password !== undefined && packet.password !== null
-      if (!hasPassword && packet.username === undefined) return undefined
+    see: () => undefined,
+    greet({ transport, hasUsername, hasPassword }) {
+      if (transport === 'tls' || !(hasUsername || hasPassword)) return undefined
       return {
         detector: 'clear-credentials',
         severity: 'info',

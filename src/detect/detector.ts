@@ -14,6 +14,9 @@ export interface Subject {
   readonly clientId: string
   /** 3, 4 or 5. */
   readonly version: number
+  /** Whether CONNECT carries a user name, and a password. */
+  readonly hasUsername: boolean
+  readonly hasPassword: boolean
 }
 
 /** Synchronous, without I/O; state lives in `Memory`, one a session; never decides. */
@@ -22,6 +25,8 @@ export interface Detector<Memory = unknown> {
   /** PUBLISH streams through and is not decoded; who judges it reads it in place. */
   readonly watches: readonly Exclude<PacketName, 'publish'>[]
   begin(subject: Subject): Memory
+  /** In place of `see` for CONNECT, by those to whom the subject tells all of it: decoding costs more than judging. */
+  greet?(subject: Subject): Finding | undefined
   see(packet: Packet, memory: Memory, subject: Subject): Finding | undefined
 }
 

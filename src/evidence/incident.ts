@@ -94,6 +94,7 @@ export function incidentOf(sighting: Sighting, { sequence, previous, software, c
     software,
     sessionsHeldBack: sighting.sessionsHeldBack,
     applicationBytesSent: sighting.applicationBytesSent,
+    proofBytesSent: sighting.proofBytesSent,
     timeline: timeline(passage),
   }
   return { id, json: `${JSON.stringify(document, undefined, 2)}\n`, pem }

@@ -6,7 +6,7 @@ import { printable } from '../printable.ts'
 const REDACTED = '[redacted]'
 /** Names whose values never reach a log, wherever they stand. `key` alone is one; `keepAlive` is not. */
 const SECRET =
-  /pass(word|phrase|wd)|secret|token|credential|payload|private_?-?key|^key$|^pfx$|authorization|auth\w*data/i
+  /pass(word|phrase|wd)|secret|shared_?-?keys?|token|credential|payload|private_?-?key|^key$|^pfx$|authorization|auth\w*data/i
 const DEEPEST = 4
 /** Most values in one line, whatever their nesting. */
 const MOST = 200

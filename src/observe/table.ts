@@ -28,6 +28,15 @@ export const acceptResults = [
 ] as const
 export const handshakeResults = ['full', 'resumed', 'failed', 'timeout'] as const
 
+/** What came of the proof that the other end of a pair owes. */
+export const pairingResults = [
+  'proven',
+  'pair-mismatch',
+  'pair-unproven',
+  'pair-missing',
+  'pair-closed',
+] as const
+
 /** Why evidence was lost. */
 export const evidenceFailures = ['queue-full', 'too-many', 'full', 'write'] as const
 
@@ -139,6 +148,11 @@ export const metricTable = {
       leg,
     },
   ),
+
+  pulseward_pairings_total: metric('counter', 'TLS', 'Proofs asked of the other end of a pair.', {
+    leg,
+    result: { meaning: 'proven, or why not', values: pairingResults },
+  }),
 
   pulseward_upstream_dial_failures_total: metric(
     'counter',

@@ -18,7 +18,14 @@ import {
 } from './samples.ts'
 import type { Leg } from './samples.ts'
 import { acceptResults, handshakeBounds, metricTable } from './table.ts'
-import type { evidenceFailures, handshakeResults, Label, LabelOf, MetricName } from './table.ts'
+import type {
+  evidenceFailures,
+  handshakeResults,
+  Label,
+  LabelOf,
+  MetricName,
+  pairingResults,
+} from './table.ts'
 
 export type AcceptResult = (typeof acceptResults)[number]
 
@@ -71,6 +78,7 @@ export class Tally {
     pulseward_connections_total: counterOf('pulseward_connections_total'),
     pulseward_rejections_total: counterOf('pulseward_rejections_total'),
     pulseward_tls_handshakes_total: counterOf('pulseward_tls_handshakes_total'),
+    pulseward_pairings_total: counterOf('pulseward_pairings_total'),
     pulseward_upstream_dial_failures_total: counterOf('pulseward_upstream_dial_failures_total'),
     pulseward_upstream_verify_failures_total: counterOf('pulseward_upstream_verify_failures_total'),
     pulseward_upstream_pin_mismatches_reported_total: counterOf(
@@ -135,6 +143,11 @@ export class Tally {
   handshaken({ leg, version, group, result, seconds }: Handshake): void {
     this.#counters.pulseward_tls_handshakes_total.add({ leg, version, group, result })
     if (result === 'full' || result === 'resumed') this.#durations[leg].observe(seconds)
+  }
+
+  /** The other end of a pair proved itself, or did not; `leg` is where it is. */
+  paired(leg: Leg, result: (typeof pairingResults)[number]): void {
+    this.#counters.pulseward_pairings_total.add({ leg, result })
   }
 
   /** A server could not be reached; `reason` is a code. */

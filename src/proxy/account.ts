@@ -3,6 +3,7 @@
 import type { UpstreamPlan } from '../config/snapshot.ts'
 import type { Fields, Level } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
+import { PAIR_FAULTS, type PairFault } from '../pair/exchange.ts'
 import type { Verdict } from '../tls/verdict.ts'
 import { weaker, type Failed, type Judged, type Outcome } from './meeting.ts'
 import type { PinWatch } from './pin-watch.ts'
@@ -41,10 +42,15 @@ export class Account {
     }
   }
 
-  #judged(server: string, { facts, verdict, seconds, course }: Judged): void {
+  #judged(server: string, { facts, verdict, seconds, course, pairedWith }: Judged): void {
     const { metrics, witness, pins } = this.#deps
     const { protocol: version, group, resumed } = facts
-    metrics.handshaken({ leg: 'broker', version, group, result: resumed ? 'resumed' : 'full', seconds })
+    if (version !== 'none') {
+      metrics.handshaken({ leg: 'broker', version, group, result: resumed ? 'resumed' : 'full', seconds })
+    }
+    const fault = verdict.causes.find(isPairFault)
+    if (fault !== undefined) metrics.paired('broker', fault)
+    else if (pairedWith !== undefined) metrics.paired('broker', 'proven')
     if (verdict.verdict === 'trusted') {
       pins.trusted(server, verdict, facts)
       return
@@ -62,9 +68,15 @@ export class Account {
     }
     if (weaker.has(reason)) {
       metrics.distrusted(this.#upstream, server, 'downgraded', reason)
+      if (isPairFault(reason)) metrics.paired('broker', reason)
       if (course !== undefined) witness.downgraded(server, course, { reason, hint })
     } else metrics.unreached(this.#upstream, server, reason)
+    if (phase === 'proof') metrics.paired('broker', 'pair-closed')
   }
+}
+
+function isPairFault(cause: string): cause is PairFault {
+  return (PAIR_FAULTS as readonly string[]).includes(cause)
 }
 
 /** What the log says of an outcome. */

@@ -5,11 +5,16 @@ import { TLSSocket } from 'node:tls'
 import { messageOf } from '../errors.ts'
 import { sniff } from '../net/sniff.ts'
 import { MAX_CLIENT_HELLO, parseClientHello, type ClientHello } from '../tls/client-hello.ts'
+import type { FarEnd } from '../config/snapshot.ts'
 import type { Connection, Hub } from './hub.ts'
+import { noSuchProtocol, offersProof, pairProtocolOnWire, recognise, type Recognised } from './recognise.ts'
 import { Session } from './session.ts'
 import type { Swept } from './sweep.ts'
 
 const nothing: Buffer = Buffer.alloc(0)
+
+const interception =
+  'the near end is genuine and another TLS connection reaches it: somebody on the way holds a certificate it takes for ours; replace our certificate and key, and find who answers at our address'
 
 export class Arrival implements Connection, Swept {
   readonly #hub: Hub
@@ -20,6 +25,8 @@ export class Arrival implements Connection, Swept {
   #hello: ClientHello | undefined
   /** The device's TLS while its handshake is under way. */
   #tls: TLSSocket | undefined
+  /** Whether that handshake is done, and the device has only to prove itself as a near end. */
+  #shaken = false
   #over = false
 
   constructor(socket: Socket, address: string, hub: Hub) {
@@ -39,6 +46,8 @@ export class Arrival implements Connection, Swept {
 
   sweep(now: number): void {
     if (now - this.#openedAt < this.#hub.plan.timeouts.connect) return
+    // It has been told why, and takes its time to read it.
+    if (this.#over) return this.destroy()
     this.#refuse('connect-timeout', 'no whole CONNECT within connectTimeout')
   }
 
@@ -80,20 +89,28 @@ export class Arrival implements Connection, Swept {
     if ('error' in result)
       return this.#refuse(`client-hello-${result.error}`, 'TLS that is not a ClientHello')
     this.#hello = result.hello
-    this.#shakeHands()
+    const { pair } = this.#hub.plan
+    const isNearEnd = pair !== undefined && offersProof(result.hello)
+    if (pair?.others === false && !isNearEnd) {
+      // Before the work of a handshake, and so that an administrator sees at the other end what is wrong.
+      return this.#refuse('pair-missing', 'a TLS client that does not offer to prove itself', noSuchProtocol)
+    }
+    this.#shakeHands(isNearEnd ? pair : undefined)
   }
 
-  #shakeHands(): void {
+  /** `pair` where the client has to prove itself after it. */
+  #shakeHands(pair: FarEnd | undefined): void {
     const socket = this.#socket
     const { deviceContext } = this.#hub.plan
     if (deviceContext === undefined) return this.#refuse('tls-not-accepted', 'no certificate for devices')
+    const protocols = pair && { ALPNProtocols: pairProtocolOnWire }
     socket.off('data', this.#onData)
     socket.off('end', this.#onEnd)
     socket.pause()
     socket.unshift(this.#bytes)
     this.#bytes = nothing
     const began = performance.now()
-    const tls = new TLSSocket(socket, { isServer: true, secureContext: deviceContext })
+    const tls = new TLSSocket(socket, { isServer: true, secureContext: deviceContext, ...protocols })
     this.#tls = tls
     tls.allowHalfOpen = true
     tls.on('error', this.#onTlsError)
@@ -113,8 +130,23 @@ export class Arrival implements Connection, Swept {
       tls.off('close', this.#onTlsClose)
       // A TLS socket that no `tls.Server` made stays open after a broken record, and only this event tells.
       tls.on('_tlsError', (error: Error) => tls.destroy(error))
-      this.#become(tls, 'tls', nothing)
+      this.#shaken = true
+      if (pair === undefined) this.#become(tls, 'tls', nothing)
+      else recognise(tls, pair.keys, (seen) => this.#settle(tls, seen))
     })
+  }
+
+  /** What came of the proof a near end owes. */
+  #settle(tls: TLSSocket, { finding, reply }: Recognised): void {
+    if (this.#over) return void tls.on('error', this.#onError)
+    const { metrics } = this.#hub
+    metrics.paired('device', finding.proven ? 'proven' : finding.fault)
+    if (!finding.proven) {
+      tls.on('error', this.#onError)
+      return this.#refuse(finding.fault, finding.reason, reply)
+    }
+    if (reply !== undefined) tls.write(reply)
+    this.#become(tls, 'tls', nothing, finding.by)
   }
 
   readonly #onEnd = (): void => {
@@ -141,7 +173,7 @@ export class Arrival implements Connection, Swept {
     this.#hub.closed(this, this.#address)
   }
 
-  #become(device: Socket, transport: 'plain' | 'tls', first: Buffer): void {
+  #become(device: Socket, transport: 'plain' | 'tls', first: Buffer, pairedWith?: string): void {
     this.#leave()
     const socket = this.#socket
     socket.off('data', this.#onData)
@@ -157,22 +189,34 @@ export class Arrival implements Connection, Swept {
       address: this.#address,
       openedAt: this.#openedAt,
       hello: this.#hello,
+      pairedWith,
       hub: this.#hub,
       before: this,
     })
   }
 
-  #refuse(reason: string, detail: string): void {
+  /** `farewell`: what the peer is told before it is closed. */
+  #refuse(reason: string, detail: string, farewell?: Buffer): void {
     if (this.#over) return
     const { metrics, plan, limited } = this.#hub
     metrics.rejected(plan.name, reason)
-    if (this.#tls !== undefined) {
+    if (this.#tls !== undefined && !this.#shaken) {
       const result = reason === 'connect-timeout' ? 'timeout' : 'failed'
       metrics.handshaken({ leg: 'device', version: 'none', group: 'none', result, seconds: 0 })
     }
     const fields = { listener: plan.name, address: this.#address, reason, detail, ja4: this.#hello?.ja4 }
-    limited('warn', reason, fields, 'connection refused')
-    this.destroy()
+    if (reason === 'pair-mismatch') {
+      limited(
+        'error',
+        reason,
+        { ...fields, hint: interception },
+        'somebody is between the two ends of a pair',
+      )
+    } else limited('warn', reason, fields, 'connection refused')
+    if (farewell === undefined) return this.destroy()
+    this.#over = true
+    const last = this.#tls ?? this.#socket
+    last.end(farewell, () => this.destroy())
   }
 
   #leave(): void {

@@ -1,5 +1,6 @@
 // One TLS handshake with one server of an upstream, within its deadlines; nothing is written and nothing is judged.
 
+import { connect as connectPlain, type Socket } from 'node:net'
 import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
 import { brokerOptions, type BrokerContext } from '../tls/contexts.ts'
 import { Course } from './witness.ts'
@@ -10,6 +11,8 @@ export interface DialOptions {
   /** The name the broker has to prove. */
   readonly name: string
   readonly context: BrokerContext
+  /** Application protocols to offer (ALPN); none by default. */
+  readonly protocols?: readonly string[]
   /** A session to resume. */
   readonly session: Buffer | undefined
   /** Milliseconds. */
@@ -20,8 +23,8 @@ export interface DialOptions {
   readonly signal: AbortSignal
 }
 
-export interface Dialled {
-  readonly socket: TLSSocket
+export interface Dialled<Kind extends Socket = TLSSocket> {
+  readonly socket: Kind
   /** Duration of the TLS handshake alone. */
   readonly seconds: number
   readonly course: Course
@@ -44,18 +47,36 @@ export function dial({
   port,
   name,
   context,
+  protocols,
   session,
-  timeouts,
   onTicket,
-  signal,
+  ...limits
 }: DialOptions): Promise<Dialled> {
-  const { promise, resolve, reject } = Promise.withResolvers<Dialled>()
-  const options = { ...brokerOptions(context, name), host, port, allowHalfOpen: true }
+  const options = { ...brokerOptions(context, name, protocols), host, port, allowHalfOpen: true }
   const socket = connect(session === undefined ? options : { ...options, session })
-  const course = new Course(socket)
-  socket.setNoDelay(true)
   // Node converts the whole chain for a name check that ours replaces: a seventh of all a handshake costs us.
   socket.getPeerCertificate = noCertificate
+  socket.on('session', onTicket)
+  return within(socket, 'secureConnect', limits)
+}
+
+/** A connection without TLS: there is nothing in it that could be judged. */
+export function dialPlain({
+  host,
+  port,
+  ...limits
+}: Pick<DialOptions, 'host' | 'port' | 'timeouts' | 'signal'>): Promise<Dialled<Socket>> {
+  return within(connectPlain({ host, port, allowHalfOpen: true }), 'connect', limits)
+}
+
+function within<Kind extends Socket>(
+  socket: Kind,
+  ready: 'connect' | 'secureConnect',
+  { timeouts, signal }: Pick<DialOptions, 'timeouts' | 'signal'>,
+): Promise<Dialled<Kind>> {
+  const { promise, resolve, reject } = Promise.withResolvers<Dialled<Kind>>()
+  const course = new Course(socket)
+  socket.setNoDelay(true)
   let connectedAt = 0
   const settle = (): void => {
     clearTimeout(timer)
@@ -80,9 +101,8 @@ export function dial({
   })
   socket.on('error', fail)
   socket.on('close', onClose)
-  socket.on('session', onTicket)
-  socket.once('secureConnect', () => {
-    course.handshakeEnded = Date.now()
+  socket.once(ready, () => {
+    course.handshakeEnded = ready === 'secureConnect' ? Date.now() : undefined
     settle()
     socket.off('error', fail)
     socket.off('close', onClose)

@@ -1,6 +1,7 @@
 // What every connection of a listener shares: its plan, its way to the broker, counters, log and clock.
 
 import type { SecureContext } from 'node:tls'
+import type { FarEnd } from '../config/snapshot.ts'
 import type { Detector } from '../detect/detector.ts'
 import type { Surroundings } from '../mqtt/session.ts'
 import type { Rulebook } from '../mqtt/rulebook.ts'
@@ -16,6 +17,8 @@ export interface ListenerPlan {
   readonly accept: { readonly plain: boolean; readonly tls: boolean }
   /** What devices that speak TLS are shown. */
   readonly deviceContext: SecureContext | undefined
+  /** Where this is the far end of a pair. */
+  readonly pair: FarEnd | undefined
   readonly upstream: Upstream
   readonly book: Rulebook
   /** Milliseconds. */

@@ -3,7 +3,7 @@
 import type { Subject } from '../detect/detector.ts'
 import type { Finding } from '../detect/finding.ts'
 import { readConnect, type ConnectFacts } from '../mqtt/connect.ts'
-import { decode } from '../mqtt/decode.ts'
+import { decode, type Packet } from '../mqtt/decode.ts'
 import { PacketType, type Direction, type Version } from '../mqtt/packet.ts'
 import { referencesOf } from '../mqtt/patches.ts'
 import type { Rule } from '../mqtt/rule.ts'
@@ -26,6 +26,9 @@ export interface Court {
   }
   readonly limited: Limited
 }
+
+/** Before CONNECT. */
+const nobody = { clientId: '', version: 0, hasUsername: false, hasPassword: false }
 
 export class Judge {
   /** Set once CONNECT passed. */
@@ -56,10 +59,14 @@ export class Judge {
     const detectors = this.#court.plan.detectors[type]
     const subject = this.#subject
     if (detectors === undefined || subject === undefined) return undefined
-    const packet = decode(bytes.subarray(start, end), this.connect?.version ?? 0)
-    if (packet === undefined) return undefined
+    let packet: Packet | undefined
     for (const detector of detectors) {
-      const finding = detector.see(packet, this.#memory(detector.kind), subject)
+      let finding: Finding | undefined
+      if (type === connect && detector.greet !== undefined) finding = detector.greet(subject)
+      else {
+        packet ??= decode(bytes.subarray(start, end), this.connect?.version ?? 0)
+        if (packet !== undefined) finding = detector.see(packet, this.#memory(detector.kind), subject)
+      }
       if (finding !== undefined && this.#refuses(finding, subject)) return finding
     }
     return undefined
@@ -77,7 +84,7 @@ export class Judge {
   /** A rule was broken that is only reported: told once a rule, direction and session, however often it happens. */
   tolerated(rule: Rule, direction: Direction, offset: number): void {
     const { plan } = this.#court
-    const subject = this.#subject ?? { ...this.#where, listener: plan.name, clientId: '', version: 0 }
+    const subject = this.#subject ?? { ...nobody, ...this.#where, listener: plan.name }
     this.#refuses(protocolFinding(rule, direction, offset, 'notice'), subject)
   }
 
@@ -85,7 +92,8 @@ export class Judge {
     const { plan } = this.#court
     this.connect = facts
     this.#setSilence(facts.keepAlive)
-    this.#subject = { ...this.#where, listener: plan.name, clientId: facts.clientId, version: facts.version }
+    const { clientId, version, hasUsername, hasPassword } = facts
+    this.#subject = { ...this.#where, listener: plan.name, clientId, version, hasUsername, hasPassword }
     for (const detectors of plan.detectors) {
       for (const detector of detectors ?? []) {
         // One that watches several types is met once for each.
@@ -123,7 +131,9 @@ export class Judge {
     const level = severity === 'info' || severity === 'notice' ? 'info' : 'warn'
     // Reports of one rule must not hide those of another.
     const kind = detector === protocolDetector ? `${action} ${String(evidence['rule'])}` : detector
-    limited(level, kind, { ...subject, detector, severity, action, evidence, references }, summary)
+    const { listener, transport, address, clientId, version } = subject
+    const who = { listener, transport, address, clientId, version }
+    limited(level, kind, { ...who, detector, severity, action, evidence, references }, summary)
     return action === 'refuse'
   }
 }

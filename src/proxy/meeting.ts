@@ -1,17 +1,23 @@
 // One handshake with one address of a server, and what it amounts to: judged, failed, or a defect of ours.
 
-import type { TLSSocket } from 'node:tls'
+import { isIP, type Socket } from 'node:net'
 import type { UpstreamPlan } from '../config/snapshot.ts'
 import { peerAddress } from '../net/address.ts'
+import type { Finding } from '../pair/exchange.ts'
+import { classify, nextStep } from '../tls/classify.ts'
 import { explainFailure } from '../tls/failure.ts'
 import { describe } from '../tls/handshake.ts'
 import { judge } from '../tls/trust.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
-import { dial, DialError } from './dial.ts'
+import { dial, DialError, dialPlain } from './dial.ts'
+import { pairProtocols, prove } from './prove.ts'
 import type { Course } from './witness.ts'
 
 /** What a meeting needs to know of an upstream. */
-export type MeetingPlan = Pick<UpstreamPlan, 'name' | 'serverName' | 'context' | 'trust' | 'timeouts'>
+export type MeetingPlan = Pick<
+  UpstreamPlan,
+  'name' | 'serverName' | 'pair' | 'plaintext' | 'context' | 'trust' | 'timeouts'
+>
 
 export interface Judged {
   readonly kind: 'judged'
@@ -22,8 +28,10 @@ export interface Judged {
   /** Duration of the TLS handshake. */
   readonly seconds: number
   readonly course: Course
-  /** Open, and nothing written to it, where `verdict` is `trusted`; destroyed where it is not. */
-  readonly socket: TLSSocket
+  /** Where it is paired and both ends proved themselves: the name of the key by which the other did. */
+  readonly pairedWith: string | undefined
+  /** Open, and nothing but our proof written to it, where `verdict` is `trusted`; destroyed where it is not. */
+  readonly socket: Socket
 }
 
 export interface Failed {
@@ -31,7 +39,7 @@ export interface Failed {
   readonly reason: string
   readonly hint: string
   /** Where it failed. */
-  readonly phase: 'resolve' | 'dial' | 'handshake'
+  readonly phase: 'resolve' | 'dial' | 'handshake' | 'proof'
   /** Undefined where there was nobody to dial. */
   readonly course: Course | undefined
 }
@@ -45,7 +53,7 @@ export interface Defect {
 export type Outcome = Judged | Failed | Defect
 
 /** Handshakes that failed because somebody offers less than was asked for: an old broker, or one in the middle. */
-export const weaker: ReadonlySet<string> = new Set(['downgraded', 'group-refused', 'not-tls'])
+export const weaker: ReadonlySet<string> = new Set(['downgraded', 'group-refused', 'not-tls', 'pair-missing'])
 
 export interface Target {
   /** As proxy.yaml has it; the name to prove, where the upstream does not say another. */
@@ -71,25 +79,82 @@ export async function meet(
   signal: AbortSignal,
   { ticket, onTicket }: Return = stranger,
 ): Promise<Outcome> {
-  const { serverName: name = host, context, timeouts, trust } = plan
+  const { serverName: name = host, pair, context, timeouts, trust } = plan
   try {
     signal.throwIfAborted()
+    if (plan.plaintext) return await meetOpenly({ host: address, port, name, timeouts, signal })
     const session = ticket?.session
-    const way = { host: address, port, name, context, session, timeouts, onTicket, signal }
+    const protocols = pair === undefined ? [] : pairProtocols
+    const way = { host: address, port, name, context, protocols, session, timeouts, onTicket, signal }
     const { socket, seconds, course } = await dial(way)
     try {
       const facts = describe(socket, { name, at: Date.now(), earlier: ticket?.verdict })
-      const verdict = judge(facts, trust)
-      const met = peerAddress(socket.remoteAddress)
+      const judged = judge(facts, trust)
+      // The system is asked only where it chose.
+      const met = isIP(address) > 0 ? address : peerAddress(socket.remoteAddress)
+      let finding: Finding | undefined
+      // Who has the wrong certificate is not even asked.
+      if (pair !== undefined && judged.verdict === 'trusted') {
+        const { writes } = course
+        finding = await prove(socket, { keys: pair, writes, timeout: timeouts.handshake, signal })
+      }
+      const verdict = finding?.proven === false ? unproven(judged, finding) : judged
       if (verdict.verdict !== 'trusted') hangUp(socket, course)
-      return { kind: 'judged', facts, verdict, address: met, seconds, course, socket }
+      const pairedWith = finding?.proven === true ? finding.by : undefined
+      return { kind: 'judged', facts, verdict, address: met, seconds, course, pairedWith, socket }
     } catch (error) {
       hangUp(socket, course)
+      if (isNoAnswer(error)) return failed(plan, new DialError('handshake', error, course), 'proof')
       return { kind: 'defect', error, course }
     }
   } catch (error) {
     return failed(plan, error, error instanceof DialError ? error.phase : 'dial')
   }
+}
+
+/** Without TLS nothing can be judged: whoever answers is taken for the broker, because proxy.yaml says so. */
+async function meetOpenly({
+  name,
+  ...way
+}: Parameters<typeof dialPlain>[0] & { name: string }): Promise<Judged> {
+  const { socket, seconds, course } = await dialPlain(way)
+  const facts: HandshakeFacts = {
+    name,
+    at: Date.now(),
+    authorized: false,
+    errorCode: undefined,
+    served: [],
+    protocol: 'none',
+    cipher: 'none',
+    group: 'none',
+    resumed: false,
+    earlier: undefined,
+  }
+  const address = peerAddress(socket.remoteAddress)
+  return { kind: 'judged', facts, verdict: taken, address, seconds, course, pairedWith: undefined, socket }
+}
+
+const taken: Verdict = {
+  verdict: 'trusted',
+  causes: [],
+  reasons: ['reached in plaintext, as proxy.yaml says: nothing proves who answers'],
+  hint: undefined,
+  servedPins: [],
+  path: [],
+}
+
+/** Its certificates were in order; that it is the other end of the pair it did not prove. */
+function unproven(judged: Verdict, { fault, reason }: Finding & { readonly proven: false }): Verdict {
+  const verdict = classify([fault], () => false)
+  const hint = verdict === 'trusted' ? undefined : nextStep(verdict, fault)
+  return { ...judged, verdict, causes: [fault], reasons: [reason], hint, reported: undefined }
+}
+
+/** The other end hung up on our proof, or nobody waits for it any more. */
+function isNoAnswer(error: unknown): error is Error {
+  return (
+    error instanceof Error && 'code' in error && (error.code === 'PAIR_CLOSED' || error.code === 'ABORT_ERR')
+  )
 }
 
 /** A meeting for its verdict alone: no ticket, not one byte of MQTT, and nothing left open. */
@@ -101,7 +166,7 @@ export async function probe(plan: MeetingPlan, target: Target, signal: AbortSign
 }
 
 export function failed(
-  { trust }: Pick<MeetingPlan, 'trust'>,
+  { trust, pair }: Pick<MeetingPlan, 'trust' | 'pair'>,
   error: unknown,
   phase: Failed['phase'],
 ): Failed {
@@ -109,11 +174,12 @@ export function failed(
   if (cause instanceof Error && cause.name === 'AbortError') {
     return { kind: 'failed', reason: 'cancelled', hint: '', phase, course }
   }
-  return { kind: 'failed', ...explainFailure(cause, { postQuantum: trust.postQuantum }), phase, course }
+  const asked = { postQuantum: trust.postQuantum, paired: pair !== undefined }
+  return { kind: 'failed', ...explainFailure(cause, asked), phase, course }
 }
 
 /** What the broker still sends is nobody's business any more, not even that it was cut off. */
-function hangUp(socket: TLSSocket, course: Course): void {
+function hangUp(socket: Socket, course: Course): void {
   socket.on('error', () => {})
   course.hangUp()
 }

@@ -215,7 +215,7 @@ function keyOf({ config }: ListenerSettings): string {
 }
 
 function planOf(
-  { config, deviceContext, inspection }: ListenerSettings,
+  { config, deviceContext, inspection, pair }: ListenerSettings,
   snapshot: Snapshot,
   upstreams: Upstreams,
 ): ListenerPlan {
@@ -224,8 +224,13 @@ function planOf(
   const { connectTimeout, idle, halfClose } = config.limits
   return Object.freeze({
     name: config.name,
-    accept: { plain: config.accept.includes('mqtt'), tls: config.accept.includes('mqtts') },
+    // In plaintext nobody can prove himself as a near end.
+    accept: {
+      plain: config.accept.includes('mqtt') && pair?.others !== false,
+      tls: config.accept.includes('mqtts'),
+    },
     deviceContext,
+    pair,
     upstream,
     book: inspection.book,
     timeouts: { connect: connectTimeout, idle, halfClose },

@@ -4,15 +4,17 @@ import { messageOf } from '../errors.ts'
 import { versionName, type Version } from '../mqtt/packet.ts'
 import type { SessionState } from '../mqtt/session.ts'
 import type { ClientHello } from '../tls/client-hello.ts'
-import type { HandshakeFacts } from '../tls/verdict.ts'
 import type { Hub } from './hub.ts'
 import type { Judge } from './judge.ts'
+import type { Connected } from './upstream.ts'
 
 /** Where a session comes from, known before its first packet. */
 export interface Origin {
   readonly address: string
   readonly transport: 'plain' | 'tls'
   readonly hello: ClientHello | undefined
+  /** The key by which a near end proved itself. */
+  readonly pairedWith: string | undefined
   /** Milliseconds, by the sweep's clock. */
   readonly openedAt: number
 }
@@ -57,11 +59,13 @@ export class SessionRecord {
     if (this.#reason === '') this.#reason = reason
   }
 
-  opened(server: string, { protocol, cipher, group, resumed }: HandshakeFacts): void {
+  opened({ server, facts, pairedWith }: Omit<Connected, 'socket'>): void {
+    const { protocol, cipher, group, resumed } = facts
     const { metrics, plan, log } = this.#hub
     this.#server = server
     metrics.sessionOpened(plan.name, this.#origin.transport)
-    log.info({ ...this.#identity(), server, tls: { protocol, cipher, group, resumed } }, 'session opened')
+    const tls = protocol === 'none' ? undefined : { protocol, cipher, group, resumed, pairedWith }
+    log.info({ ...this.#identity(), server, tls }, 'session opened')
   }
 
   /** `direction`: whose packets, or whose silence, led to it; `breach`: where a rule was broken, its code being `code`. */
@@ -109,7 +113,7 @@ export class SessionRecord {
 
   #identity() {
     const facts = this.#judge.connect
-    const { address, transport, hello } = this.#origin
+    const { address, transport, hello, pairedWith } = this.#origin
     return {
       listener: this.#hub.plan.name,
       address,
@@ -118,6 +122,7 @@ export class SessionRecord {
       version: versionName(this.version),
       keepAlive: facts?.keepAlive,
       ja4: hello?.ja4,
+      pairedWith,
     }
   }
 }

@@ -1,7 +1,6 @@
 // One device and its broker, from the first byte of CONNECT until both sockets are closed.
 
 import type { Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
 import { messageOf, PulsewardError } from '../errors.ts'
 import { FrameStream } from '../mqtt/frames.ts'
 import { referencesOf } from '../mqtt/patches.ts'
@@ -29,6 +28,8 @@ interface SessionOptions {
   /** Milliseconds, by the sweep's clock. */
   readonly openedAt: number
   readonly hello: ClientHello | undefined
+  /** The key by which a near end proved itself; undefined for a device that connected itself. */
+  readonly pairedWith: string | undefined
   readonly hub: Hub
   readonly before: Connection
 }
@@ -50,7 +51,7 @@ export class Session implements Connection, PumpOwner, Swept {
   readonly #record: SessionRecord
   readonly #up: Pump
   #down: Pump | undefined
-  #broker: TLSSocket | undefined
+  #broker: Socket | undefined
   /** Gives up the dial that is under way. */
   #dialling: AbortController | undefined
   #phase: Phase = 'connect'
@@ -65,7 +66,8 @@ export class Session implements Connection, PumpOwner, Swept {
   /** Bytes waiting to be written, as of the last sweep: while they change, a slow peer is still being served. */
   #unwritten = 0
 
-  constructor({ device, transport, first, address, openedAt, hello, hub, before }: SessionOptions) {
+  constructor({ device, first, hub, before, ...origin }: SessionOptions) {
+    const { address, transport, openedAt } = origin
     this.#hub = hub
     this.#state = new SessionState(hub.around)
     this.#device = device
@@ -74,7 +76,7 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#deviceHeard = hub.sweep.now
     this.#brokerHeard = hub.sweep.now
     this.#judge = new Judge(hub, { address, transport })
-    this.#record = new SessionRecord(hub, this.#state, this.#judge, { address, transport, hello, openedAt })
+    this.#record = new SessionRecord(hub, this.#state, this.#judge, origin)
     hub.sweep.add(this)
     hub.opened(this, before)
     keepLastWords(device, () => this.#lastWords('device'))
@@ -250,7 +252,7 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#refuse(Reason.serverUnavailable, code, messageOf(error))
   }
 
-  #relay({ socket, server, facts }: Connected): void {
+  #relay({ socket, ...connected }: Connected): void {
     this.#phase = 'relay'
     this.#dialling = undefined
     this.#broker = socket
@@ -260,7 +262,7 @@ export class Session implements Connection, PumpOwner, Swept {
     keepLastWords(socket, () => this.#lastWords('broker'))
     socket.on('error', (error) => this.#record.failed('broker', error))
     socket.on('close', () => this.#closed('broker'))
-    this.#record.opened(server, facts)
+    this.#record.opened(connected)
     this.#down = new Pump(this.#stream('down'), socket, this)
     this.#up.open(socket)
     if (this.#deviceGone || this.#up.done || this.#state.deviceLeft) endWith(socket)

@@ -1,6 +1,6 @@
 // The way to one upstream: its servers in order, what is known of each, and a trusted connection or the reason why not.
 
-import type { TLSSocket } from 'node:tls'
+import type { Socket } from 'node:net'
 import type { UpstreamPlan } from '../config/snapshot.ts'
 import { messageOf, PulsewardError } from '../errors.ts'
 import { hostPort } from '../net/address.ts'
@@ -15,12 +15,14 @@ import { PinWatch } from './pin-watch.ts'
 import type { Server, ServerState } from './server.ts'
 import { Witness, type Evidence } from './witness.ts'
 
-/** A connection to a server that was trusted; nothing has been written to it yet. */
+/** A connection to a server that was trusted; nothing of any device has been written to it yet. */
 export interface Connected {
-  readonly socket: TLSSocket
+  readonly socket: Socket
   /** `host:port` as in proxy.yaml. */
   readonly server: string
   readonly facts: HandshakeFacts
+  /** The key by which the other end of a pair proved itself, by its name; undefined where there is no pair. */
+  readonly pairedWith: string | undefined
 }
 
 interface UpstreamDeps {
@@ -178,7 +180,7 @@ export class Upstream {
     this.#account.enter(server.server, outcome)
     if (outcome.kind !== 'judged') return this.#notJudged(server, outcome)
     this.#patrol.met(server, outcome)
-    const { facts, verdict, socket, course } = outcome
+    const { facts, verdict, socket, course, pairedWith } = outcome
     if (verdict.verdict !== 'trusted') return this.#distrust(server, verdict)
     // However often it is renewed, a session ends an hour after the handshake that showed the certificates.
     const until = (facts.resumed ? ticket?.until : undefined) ?? this.#clock() + ticketTime
@@ -186,7 +188,7 @@ export class Upstream {
     if (early !== undefined) server.ticket = { ...given, session: early }
     server.downUntil = 0
     course.writes.release()
-    return { socket, server: server.server, facts }
+    return { socket, server: server.server, facts, pairedWith }
   }
 
   #ticketOf({ ticket }: Server): Server['ticket'] {

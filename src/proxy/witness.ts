@@ -1,6 +1,6 @@
 // Notes how a handshake with a broker went, and hands what was seen of one that was not trusted to who keeps evidence.
 
-import type { TLSSocket } from 'node:tls'
+import type { Socket } from 'node:net'
 import type { UpstreamPlan } from '../config/snapshot.ts'
 import { messageOf } from '../errors.ts'
 import { hostPort, peerAddress } from '../net/address.ts'
@@ -21,9 +21,9 @@ export class Course {
   handshakeEnded: number | undefined
   #verdictGiven: number | undefined
   #socketDestroyed: number | undefined
-  readonly #socket: TLSSocket
+  readonly #socket: Socket
 
-  constructor(socket: TLSSocket) {
+  constructor(socket: Socket) {
     this.#socket = socket
     this.writes = countWrites(socket)
   }
@@ -97,6 +97,7 @@ export class Witness {
       configuredPins: this.#plan.trust.pins.map(({ pin }) => pin),
       sessionsHeldBack: waiting(),
       applicationBytesSent: course.writes.count(),
+      proofBytesSent: course.writes.proofs(),
       passage: course.passage,
     })
   }

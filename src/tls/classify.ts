@@ -32,12 +32,15 @@ function meaningOf(cause: Cause, isSameIssuer: () => boolean): VerdictKind {
     case 'self-signed':
     case 'name-mismatch':
     case 'copied-certificate':
+    case 'pair-mismatch':
+    case 'pair-unproven':
       return 'likely-mitm'
     case 'pin-mismatch':
       // A new key that the same issuer certified for the same name: what a renewal looks like.
       return isSameIssuer() ? 'likely-rotation' : 'likely-mitm'
     case 'downgraded':
     case 'group-refused':
+    case 'pair-missing':
       return 'downgraded'
     case 'pin-not-in-force':
       return 'expired'
@@ -60,6 +63,10 @@ const HINTS: Readonly<Record<Cause, string>> = {
     "somebody shows the broker's public certificate without having its key: look for what answers at the broker's address",
   'pin-mismatch':
     "the key is none of the pinned ones, and its issuer is not the one this broker's certificates came from: treat it as a man in the middle until the broker's administrator confirms the served pins by another channel",
+  'pair-mismatch':
+    "somebody sits between the two ends of this pair and holds a certificate that passes every check: keep devices away from that network, find who answers at the server's address, and replace the certificate and key of the far end",
+  'pair-unproven':
+    'compare what "pulseward pair show" prints at both ends with peers, or the shared keys; if they are right, somebody answers in the place of the far end with its certificate',
   'pin-not-in-force':
     'the pin of this broker counts only between its dates: confirm the served pins by another channel, then renew notAfter in upstreams.NAME.tls.pins or list the new pin',
   'weak-key':
@@ -70,6 +77,8 @@ const HINTS: Readonly<Record<Cause, string>> = {
     'bring the broker to TLS 1.3, or allow less with upstreams.NAME.tls.minVersion; if it spoke TLS 1.3 before, somebody in between may be holding it down',
   'group-refused':
     'bring the broker to OpenSSL 3.5 or later, or set upstreams.NAME.tls.postQuantum to prefer',
+  'pair-missing':
+    'give the listener of the far end the option pair, or remove it here if no Pulseward stands before that broker; if the far end has it, somebody with its certificate and key answers in its place',
   expired: "renew the broker's certificate; keep its key and the pins stay as they are",
   'not-yet-valid': 'check the clocks of this machine and of the machine that issued the certificate',
 }

@@ -17,6 +17,8 @@ export interface DeviceTls {
   /** The PEM private key of each chain, in the same order. */
   readonly key: readonly string[]
   readonly minVersion: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'
+  /** Whether the client's order of ciphers counts, as a near end has its reasons for its own; ours unless given. */
+  readonly clientChooses?: boolean
 }
 
 export interface DeviceContext {
@@ -63,7 +65,7 @@ const LEGACY_DEVICES = `${DEVICES}:DHE+AES:RSA+AES:@SECLEVEL=0`
  *
  * @throws {PulsewardError} `certificate-invalid`, blame `config`.
  */
-export function deviceContext({ cert, key, minVersion }: DeviceTls): DeviceContext {
+export function deviceContext({ cert, key, minVersion, clientChooses = false }: DeviceTls): DeviceContext {
   const leaves = cert.map((chain, at) => checkPair({ cert: chain, key: key[at] ?? '' }))
   const legacy = minVersion === 'TLSv1' || minVersion === 'TLSv1.1'
   const context = build('the certificate shown to devices', {
@@ -73,7 +75,7 @@ export function deviceContext({ cert, key, minVersion }: DeviceTls): DeviceConte
     ciphers: legacy ? LEGACY_DEVICES : DEVICES,
     ...(legacy ? { dhparam: 'auto' } : {}),
     ecdhCurve: SERVED_GROUPS,
-    honorCipherOrder: true,
+    honorCipherOrder: !clientChooses,
     sessionIdContext: 'pulseward-devices',
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION, // a cheap way to wear out a server (CVE-2011-1473)
   })
@@ -109,10 +111,15 @@ export function brokerContext({
 /**
  * What `tls.connect` needs to reach a broker under `name`. The handshake is let through whatever it shows, so that
  * `judge` sees all of it: nothing may be written before the verdict, and the socket has to be destroyed unless it is
- * `trusted`.
+ * `trusted`. `protocols` are offered as application protocols (ALPN); none are by default.
  */
-export function brokerOptions({ context }: BrokerContext, name: string): ConnectionOptions {
+export function brokerOptions(
+  { context }: BrokerContext,
+  name: string,
+  protocols: readonly string[] = [],
+): ConnectionOptions {
   return {
+    ...(protocols.length > 0 && { ALPNProtocols: [...protocols] }),
     secureContext: context,
     // RFC 6066, 3: addresses are not names, and OpenSSL would send them all the same.
     servername: isIP(name) === 0 ? name : '',

@@ -13,6 +13,9 @@ export const FAILURES = [
   'downgraded',
   'group-refused',
   'not-tls',
+  'no-protocol',
+  'pair-missing',
+  'pair-closed',
   'oversized',
   'client-certificate',
   'tls-alert',
@@ -32,6 +35,8 @@ export interface Failure {
 /** What was asked of the broker, where a failure may be its answer to that. */
 export interface FailureContext {
   readonly postQuantum?: 'prefer' | 'require' | 'off'
+  /** Whether it was to prove itself as the far end of a pair. */
+  readonly paired?: boolean
 }
 
 /**
@@ -65,10 +70,11 @@ function textOf(thing: unknown, key: string): string | undefined {
 }
 
 /** `name` is OpenSSL's reason; an alert is `TLSV1_ALERT_…`, `SSL/TLS_ALERT_…` or plain `TLSV1_…`. */
-function classifyTls(name: string, { postQuantum }: FailureContext): FailureReason {
+function classifyTls(name: string, { postQuantum, paired = false }: FailureContext): FailureReason {
   const alert = /^(?:TLSV1|TLSV13|SSLV3|SSL\/TLS)_(?:ALERT_)?(.*)$/.exec(name)?.[1]
   if (alert === undefined) return TLS_ERRORS.get(name) ?? 'tls-error'
   if (alert === 'HANDSHAKE_FAILURE' && postQuantum === 'require') return 'group-refused'
+  if (alert === 'NO_APPLICATION_PROTOCOL' && paired) return 'pair-missing'
   return ALERTS.get(alert) ?? 'tls-alert'
 }
 
@@ -97,12 +103,14 @@ const CODES = new Map<string, FailureReason>([
   ['ENOMEM', 'emfile'],
   ['ABORT_ERR', 'cancelled'],
   ['ECANCELED', 'cancelled'],
+  ['PAIR_CLOSED', 'pair-closed'],
 ])
 
 const ALERTS = new Map<string, FailureReason>([
   ['PROTOCOL_VERSION', 'downgraded'],
   ['INAPPROPRIATE_FALLBACK', 'downgraded'],
   ['INSUFFICIENT_SECURITY', 'downgraded'],
+  ['NO_APPLICATION_PROTOCOL', 'no-protocol'],
   // The broker judged a certificate, and the only one it can have judged is ours.
   ['NO_CERTIFICATE', 'client-certificate'],
   ['CERTIFICATE_REQUIRED', 'client-certificate'],
@@ -143,6 +151,12 @@ const HINTS: Readonly<Record<FailureReason, string>> = {
   'group-refused':
     'the broker most likely lacks post-quantum key exchange: bring it to OpenSSL 3.5, or set tls.postQuantum to prefer',
   'not-tls': "what answers does not speak TLS: check that the port is the broker's TLS port, often 8883",
+  'no-protocol':
+    'what answers wants an application protocol (ALPN) that was not offered: if a far end of paired mode answers there, give this upstream the option pair',
+  'pair-missing':
+    'what answers refuses to prove itself: give the listener of the far end the option pair; if it has it, somebody else is answering in its place',
+  'pair-closed':
+    'the other end took our proof and hung up: it may be stopping, or not know our key; its log says which, and names somebody in between if it saw one',
   oversized:
     'the broker sent a chain, or another message of the handshake, larger than any needs to be (100 KiB): have it serve its own certificate and the intermediates only; if it does, something else is answering',
   'client-certificate':

@@ -30,5 +30,7 @@ export interface Sighting {
   readonly sessionsHeldBack: number
   /** Counted where we write, not assumed; see writes.ts in proxy/. */
   readonly applicationBytesSent: number
+  /** Of our own proof to the other end of a pair, which says nothing of any device; 0 where there is no pair. */
+  readonly proofBytesSent: number
   readonly passage: Passage
 }

@@ -49,6 +49,8 @@ export function judge(facts: HandshakeFacts, settings: TrustSettings): Verdict {
     ...judgeDates(facts, identity.path),
     ...judgeLink(facts, settings),
   ]
+  // What stood the last time stands: nearly every handshake, and nothing of it is made anew.
+  if (all.length === 0 && facts.earlier !== undefined && facts.resumed) return facts.earlier
   all.push(...doubtClock(facts.at, all, identity.path))
   const sorted = all.toSorted((a, b) => CAUSES.indexOf(a.cause) - CAUSES.indexOf(b.cause))
   const causes = [...new Set(sorted.map(({ cause }) => cause))]
@@ -64,8 +66,6 @@ export function judge(facts: HandshakeFacts, settings: TrustSettings): Verdict {
   if (settings.pinMode === 'report' && worst === 'pin-mismatch' && causes.length === 1) {
     return letThrough(verdict, facts, settings)
   }
-  const reported = worst === undefined && facts.resumed ? facts.earlier?.reported : undefined
-  if (reported !== undefined) return letThrough({ ...verdict, ...reported }, facts, settings)
   if (worst === undefined) settings.memory.vouch(facts.name, verdict)
   return verdict
 }

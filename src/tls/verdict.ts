@@ -22,11 +22,14 @@ export const CAUSES = [
   'name-mismatch',
   'copied-certificate',
   'pin-mismatch',
+  'pair-mismatch',
+  'pair-unproven',
   'pin-not-in-force',
   'weak-key',
   'weak-signature',
   'downgraded',
   'group-refused',
+  'pair-missing',
   'expired',
   'not-yet-valid',
 ] as const
@@ -44,7 +47,7 @@ export interface HandshakeFacts {
   readonly errorCode: string | undefined
   /** The certificates as served, leaf first; empty on a resumed session. */
   readonly served: readonly X509Certificate[]
-  /** `TLSv1.2`, `TLSv1.3`, or `unknown`. */
+  /** `TLSv1.2`, `TLSv1.3`, `unknown`, or `none` where there is no TLS. */
   readonly protocol: string
   /** The cipher suite's IANA name. */
   readonly cipher: string
@@ -70,7 +73,7 @@ export interface Verdict {
   readonly verdict: VerdictKind
   /** Everything that is wrong, the worst first; empty when trusted. */
   readonly causes: readonly Cause[]
-  /** One sentence a reason, the worst first; empty when trusted. */
+  /** One sentence a reason, the worst first; empty when trusted, unless there was nothing to judge. */
   readonly reasons: readonly string[]
   /** What an administrator does next; undefined when trusted. */
   readonly hint: string | undefined

@@ -35,6 +35,7 @@ beforeAll(async () => {
     'other.key': other.key,
     'locked.key': locked,
     'damaged.pem': pki.ca.cert + leaf.cert.replace(/\n.{40}/, '\n'),
+    'shared.key': `${Buffer.alloc(32, 9).toString('base64')}\n`,
     'empty.pem': '',
     'large.key': Buffer.alloc(1_048_577),
   }

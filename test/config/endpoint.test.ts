@@ -1,7 +1,7 @@
 import { isIP, isIPv6 } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { overlaps, parseAddress, parseHost, parseServer } from '../../src/config/endpoint.ts'
+import { isLoopback, overlaps, parseAddress, parseHost, parseServer } from '../../src/config/endpoint.ts'
 import { PulsewardError } from '../../src/errors.ts'
 import { hostPort } from '../../src/net/address.ts'
 
@@ -64,6 +64,8 @@ describe('servers', () => {
     ['mqtts://[2001:DB8::1]', { host: '2001:db8::1', port: 8883 }],
     ['mqtts://10.0.0.1:8884', { host: '10.0.0.1', port: 8884 }],
     ['mqtts://broker_1.local', { host: 'broker_1.local', port: 8883 }],
+    ['mqtt://127.0.0.1', { host: '127.0.0.1', port: 1883, plaintext: true }],
+    ['MQTT://[::1]:1884', { host: '::1', port: 1884, plaintext: true }],
   ])('%s', (text, server) => expect(parseServer(text)).toEqual(server))
 
   test('any text is read as a host with a port, or refused', () => {
@@ -72,13 +74,26 @@ describe('servers', () => {
       fc.property(fc.oneof(fc.string(), almost), (text) => {
         const server = attempt(() => parseServer(text))
         if (server === undefined) return
-        expect(text.toLowerCase()).toMatch(/^mqtts:\/\//)
+        expect(text.toLowerCase()).toMatch(/^mqtts?:\/\//)
         expect(server.host).toMatch(isIPv6(server.host) ? /^[0-9a-f:.%]+/ : /^[a-z0-9._-]+$/)
         expect(server.port).toBeGreaterThan(0)
       }),
     )
   })
 })
+
+test.each([
+  ['127.0.0.1', true],
+  ['127.255.255.254', true],
+  ['::1', true],
+  ['localhost', true],
+  ['128.0.0.1', false],
+  ['10.0.0.1', false],
+  ['127.example', false],
+  ['127.0.0.1.example', false],
+  ['localhost.example', false],
+  ['::2', false],
+])('whether nothing leaves this machine: %s', (host, expected) => expect(isLoopback(host)).toBe(expected))
 
 test('every domain name is a host name, and no longer one than DNS carries', () => {
   fc.assert(

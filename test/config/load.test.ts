@@ -107,6 +107,7 @@ describe('what a file becomes', () => {
           postQuantum: 'prefer',
           weakCertificates: 'refuse',
         },
+        plaintext: 'loopback',
         timeouts: { dial: 5000, handshake: 10_000, distrust: 60_000 },
         canary: { interval: 300_000 },
       },

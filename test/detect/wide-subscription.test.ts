@@ -11,6 +11,8 @@ const subject: Subject = {
   address: '192.0.2.7',
   clientId: 'pump-7',
   version: 5,
+  hasUsername: false,
+  hasPassword: false,
 }
 const options = { kind: 'wide-subscription', action: 'report' } as const
 

@@ -1,8 +1,8 @@
 // A private temporary folder that goes with its scope.
 
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 export class Folder implements AsyncDisposable {
   readonly path: string
@@ -25,6 +25,7 @@ export class Folder implements AsyncDisposable {
   /** Puts a file there in one step, as careful editors do: whoever reads sees the old or the new one, never half. */
   async write(name: string, content: string): Promise<string> {
     const fresh = this.at(`${name}.new`)
+    await mkdir(dirname(fresh), { recursive: true, mode: 0o700 })
     await writeFile(fresh, content, { mode: 0o600 })
     await rename(fresh, this.at(name))
     return this.at(name)

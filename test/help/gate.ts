@@ -1,7 +1,7 @@
 // The proxy without proxy.yaml: one listener, its hub, and a clock that stands still until a test moves it.
 
 import type { SecureContext } from 'node:tls'
-import type { UpstreamPlan } from '../../src/config/snapshot.ts'
+import type { FarEnd, UpstreamPlan } from '../../src/config/snapshot.ts'
 import type { Detector } from '../../src/detect/detector.ts'
 import { Churn } from '../../src/mqtt/rate.ts'
 import type { Mode } from '../../src/mqtt/rule.ts'
@@ -34,6 +34,8 @@ export interface PlanOptions extends Partial<Omit<BrokerTls, 'ca'>> {
   readonly warnBefore?: number
   readonly name?: string
   readonly serverName?: string
+  readonly pair?: UpstreamPlan['pair']
+  readonly plaintext?: boolean
   readonly timeouts?: Partial<UpstreamPlan['timeouts']>
 }
 
@@ -46,6 +48,8 @@ export function upstreamPlan({
   warnBefore = 0,
   name = 'hospital',
   serverName,
+  pair,
+  plaintext = false,
   timeouts,
   minVersion = 'TLSv1.3',
   postQuantum = 'prefer',
@@ -58,6 +62,8 @@ export function upstreamPlan({
     key: name,
     servers: ports.map((port) => ({ host: '127.0.0.1', port })),
     serverName,
+    pair,
+    plaintext,
     context,
     trust: trustSettings({
       anchors: context.anchors,
@@ -76,6 +82,7 @@ export interface GateOptions {
   /** Made for the gate's own metrics and log; see `upstreamPlan`. */
   readonly upstream: PlanOptions | ((deps: ConstructorParameters<typeof Upstream>[1]) => Upstream)
   readonly deviceContext?: SecureContext
+  readonly pair?: FarEnd
   readonly accept?: Partial<ListenerPlan['accept']>
   readonly frames?: Partial<FrameLimits>
   /** `standard` where none is given. */
@@ -108,6 +115,7 @@ export class Gate implements AsyncDisposable {
     rules = {},
     policy = { mode: 'enforce', actions: new Map() },
     detectors = [],
+    pair,
     ...rest
   }: GateOptions) {
     const { log } = this.diary
@@ -123,6 +131,7 @@ export class Gate implements AsyncDisposable {
       name: 'ward',
       accept: { plain: true, tls: deviceContext !== undefined, ...rest.accept },
       deviceContext,
+      pair,
       upstream: this.upstream,
       book: rulebook({ preset, rules, frames: { ...roomy, ...rest.frames } }),
       timeouts: { connect: 10_000, idle: 86_400_000, halfClose: 60_000, ...rest.timeouts },

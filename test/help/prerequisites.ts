@@ -18,7 +18,8 @@ export const programs: readonly Program[] = [
   { name: 'mosquitto_sub', debian: 'mosquitto-clients', suites: 'end to end with real clients' },
   { name: 'openssl', debian: 'openssl', suites: 'TLS against another implementation' },
   { name: 'prlimit', debian: 'util-linux', suites: 'running out of file descriptors' },
-  { name: 'promtool', debian: 'prometheus', suites: 'metrics by the conventions of Prometheus' },
+  { name: 'promtool', debian: 'prometheus', suites: 'metrics and alert rules as Prometheus reads them' },
+  { name: 'prometheus', debian: 'prometheus', suites: 'alerts that fire in a real Prometheus' },
 ]
 
 /** Where Debian puts servers; not on the path of ordinary users. */

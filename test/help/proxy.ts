@@ -19,6 +19,8 @@ export interface WardOptions {
   readonly limits?: Readonly<Record<string, unknown>>
   readonly tls?: Readonly<Record<string, unknown>>
   readonly timeouts?: Readonly<Record<string, unknown>>
+  /** Of the upstream. */
+  readonly pair?: Readonly<Record<string, unknown>>
   /** Further top-level options. */
   readonly more?: Readonly<Record<string, unknown>>
 }
@@ -41,7 +43,16 @@ const gcHook = new URL('./collect-garbage.ts', import.meta.url).href
  * One listener "ward" on a free port in front of one upstream "hospital". It takes plaintext only unless told
  * otherwise: minting RSA keys for devices that speak TLS is the slowest part of a start.
  */
-export function ward({ brokers, ca = 'ca.pem', listener, limits, tls, timeouts, more }: WardOptions): object {
+export function ward({
+  brokers,
+  ca = 'ca.pem',
+  listener,
+  limits,
+  tls,
+  timeouts,
+  pair,
+  more,
+}: WardOptions): object {
   return {
     listeners: [
       {
@@ -59,6 +70,7 @@ export function ward({ brokers, ca = 'ca.pem', listener, limits, tls, timeouts, 
         // Most tests need no second key; those of pins say otherwise.
         tls: { ca, singlePin: 'accept', ...tls },
         ...(timeouts && { timeouts }),
+        ...(pair && { pair }),
       },
     },
     metrics: { bind: '127.0.0.1:0' },
@@ -111,6 +123,11 @@ export class Proxy implements AsyncDisposable {
     const node = [process.execPath, ...gc, main, 'run', '-c', folder.at('proxy.yaml')]
     const [command = '', ...args] = [...wrapper, ...node]
     return new Proxy(folder, new Child(command, args, { env: { PATH: process.env['PATH'], ...env } }))
+  }
+
+  /** `host:port` of the admin server. */
+  get admin(): string {
+    return new URL(this.#admin).host
   }
 
   /** The port of the listener "ward". */

@@ -46,6 +46,7 @@ export function sighting(options: SightingOptions = {}): Sighting {
     configuredPins: ['sha256/configured'],
     sessionsHeldBack,
     applicationBytesSent: 0,
+    proofBytesSent: 0,
     passage: {
       dialBegan: at - 30,
       connected: at - 20,

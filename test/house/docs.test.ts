@@ -8,6 +8,7 @@ import { renderPatches } from '../../docs/patches.ts'
 import { renderRulesReference } from '../../docs/rules.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { patches } from '../../src/mqtt/patches.ts'
+import { makeIdentity } from '../../src/pair/keys.ts'
 import { allRules } from '../../src/mqtt/rules.ts'
 import { Folder } from '../help/folder.ts'
 import { makePki } from '../help/pki.ts'
@@ -99,6 +100,18 @@ test('the proxy.yaml of the README passes `pulseward check`', async () => {
   const { config, warnings } = loadConfig(folder.at('proxy.yaml'), {}, folder.path)
   expect(warnings).toEqual([])
   expect(config.upstreams['hospital']?.tls.pins).toHaveLength(2)
+})
+
+test('the proxy.yaml of both ends in docs/paired-mode.md pass `pulseward check`', async () => {
+  const text = await readFile(join(root, 'docs/paired-mode.md'), 'utf8')
+  const blocks = Array.from(text.matchAll(/```yaml\n([^]*?)```/g), ([, yaml = '']) => yaml)
+  expect(blocks).toHaveLength(2)
+  const { ca } = await makePki()
+  for (const yaml of blocks) {
+    const files = { 'proxy.yaml': yaml, 'far-ca.pem': ca.cert, 'state/pair/identity.pem': makeIdentity() }
+    await using folder = await Folder.make(files)
+    expect(loadConfig(folder.at('proxy.yaml'), {}, folder.path).warnings).toEqual([])
+  }
 })
 
 async function documents(folder: string): Promise<string[]> {

@@ -32,6 +32,13 @@ const offences: readonly (readonly [string, { imports?: string; uses?: string }]
     ['src/net/one.ts', { imports: `../${folder}/one.ts` }] as const,
     ['src/tls/one.ts', { imports: `../${folder}/one.ts` }] as const,
   ]),
+  // pair/ makes and judges proofs; what is sent and kept is others' business, but for the one key in the state.
+  ['src/pair/one.ts', { imports: 'node:tls' }],
+  ['src/pair/one.ts', { imports: 'node:fs/promises' }],
+  ['src/pair/one.ts', { imports: '../tls/trust.ts' }],
+  ['src/pair/one.ts', { imports: '../config/schema.ts' }],
+  ['src/pair/one.ts', { uses: 'Date' }],
+  ['src/tls/one.ts', { imports: '../pair/exchange.ts' }],
   // evidence/ keeps what it is handed, and nobody but app and a command that reads it knows it.
   ['src/evidence/one.ts', { imports: '../proxy/upstream.ts' }],
   ['src/evidence/one.ts', { imports: '../observe/log.ts' }],
@@ -79,6 +86,9 @@ const rights: typeof offences = [
   ['src/tls/storage.ts', { imports: 'node:fs/promises' }],
   ['src/evidence/two.ts', { imports: '../tls/sighting.ts' }],
   ['src/cli/two.ts', { imports: '../evidence/audit.ts' }],
+  ['src/pair/two.ts', { imports: 'node:crypto' }],
+  ['src/pair/identity.ts', { imports: '../tls/storage.ts' }],
+  ['src/proxy/two.ts', { imports: '../pair/exchange.ts' }],
   ['src/config/source.ts', { imports: 'yaml' }],
   ['src/config/two.ts', { imports: 'zod' }],
   ['src/config/two.ts', { imports: '../tls/pins.ts' }],

@@ -89,6 +89,7 @@ describe('secrets', () => {
     [{ list: [{ Passphrase: secret }] }],
     [{ tls: { key: secret, privateKey: secret, private_key: secret } }],
     [{ authenticationData: secret, authorization: secret, token: secret, clientSecret: secret }],
+    [{ sharedKeys: [secret], shared_key: secret }],
     [{ bytes: Buffer.from(secret), view: new Uint8Array(Buffer.from(secret)) }],
     [{ pem: `-----BEGIN RSA PRIVATE KEY-----\n${secret}\n-----END RSA PRIVATE KEY-----` }],
     [{ server: `mqtts://nurse:${secret}@broker.example:8883` }],

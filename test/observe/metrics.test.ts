@@ -32,6 +32,7 @@ describe('the names and labels', () => {
       'counter pulseward_keepalive_expired_total{}',
       'counter pulseward_tls_handshakes_total{leg,version,group,result}',
       'histogram pulseward_tls_handshake_seconds{leg}',
+      'counter pulseward_pairings_total{leg,result}',
       'counter pulseward_upstream_dial_failures_total{upstream,reason}',
       'counter pulseward_upstream_verify_failures_total{upstream,verdict,cause}',
       'gauge pulseward_upstream_trusted{upstream,server}',

@@ -39,7 +39,7 @@ describe('the Dockerfile', () => {
     expect(only('HEALTHCHECK')).toMatch(/\/healthz/)
     expect(only('HEALTHCHECK')).not.toMatch(/curl|wget/)
     // In the exec form, so that SIGTERM reaches Node and not a shell.
-    const heap = ['--initial-old-space-size=64', '--max-semi-space-size=4']
+    const heap = ['--initial-old-space-size=64', '--max-semi-space-size=1']
     const entry = ['node', ...heap, '/opt/pulseward/dist/main.js']
     expect(JSON.parse(only('ENTRYPOINT'))).toEqual(entry)
     expect(JSON.parse(only('CMD'))).toEqual(['run', '--config', '/etc/pulseward/proxy.yaml'])

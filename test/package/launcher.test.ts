@@ -91,7 +91,7 @@ describe('called by Node 26', () => {
       ['--no-warnings', stage.at('bin/pulseward.js'), 'flags'],
       { env: environment },
     )
-    await child.says(/^flags --initial-old-space-size=64 --max-semi-space-size=4 --no-warnings$/m)
+    await child.says(/^flags --initial-old-space-size=64 --max-semi-space-size=1 --no-warnings$/m)
   })
 
   test.each(signals)('there is no second process, and %s arrives', async (signal) => {

@@ -228,6 +228,8 @@ test('a detector is told of its session, and has a memory of its own in each', (
     listener: 'ward',
     clientId: 'pump-7',
     version: 4,
+    hasUsername: false,
+    hasPassword: false,
   })
   expect(seen).toEqual([
     ['connect', 0],
