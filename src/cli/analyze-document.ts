@@ -58,11 +58,11 @@ export function documentOf(analysis: Analysis) {
     const clientIds = Array.from(incident.clientIds, (clientId) => printable(clientId))
     const rule = finding.evidence['rule']
     return {
-      ...{ severity, detector: finding.detector, rule: rule === undefined ? undefined : String(rule) },
-      ...{ address, device: deviceName(address, clientIds), clientIds, hasMoreClientIds },
-      ...{ first: isoOf(incident.first), last: isoOf(incident.last), count },
+      severity, detector: finding.detector, rule: rule === undefined ? undefined : String(rule),
+      address, device: deviceName(address, clientIds), clientIds, hasMoreClientIds,
+      first: isoOf(incident.first), last: isoOf(incident.last), count,
       packets: incident.places.map(packetEntry),
-      ...{ summary: finding.summary, evidence: safe(finding.evidence), references: finding.references, action },
+      summary: finding.summary, evidence: safe(finding.evidence), references: finding.references, action,
     }
   })
   return {
@@ -71,7 +71,7 @@ export function documentOf(analysis: Analysis) {
     summary: summarise(replay),
     incidents,
     tls: stage.tls.list().map(({ address, sni, versions, ...rest }) => ({
-      ...{ device: address, ...rest, sni: sni ?? null },
+      device: address, ...rest, sni: sni ?? null,
       versions: versions.map((version) => tlsNames[version] ?? `0x${version.toString(16)}`),
     })),
     policy: withPolicy ? policyOf(replay, packetEntry) : undefined,
@@ -123,7 +123,7 @@ function policyOf({ stage }: Replay, packetEntry: (place: Place) => PacketEntry)
     listed: refusals.listed.map(({ time, place, address, clientId, reason, direction, bytesAfter }) => ({
       time: isoOf(time),
       device: deviceName(address, clientId === '' ? [] : [printable(clientId)]),
-      ...{ reason, direction, packet: packetEntry(place), bytesAfter },
+      reason, direction, packet: packetEntry(place), bytesAfter,
     })),
   }
 }

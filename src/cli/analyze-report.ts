@@ -28,14 +28,16 @@ function summaryLines(summary: Document['summary'], { files, config }: Analysis)
   const names = files.map(({ name }) => printable(name)).join(', ')
   const times = summary.firstTime === null ? '' : `, ${summary.firstTime} to ${summary.lastTime}`
   const kinds = Object.entries(connections).map(([kind, { count }]) => `${number(count)} ${kindNames[kind] ?? kind}`)
-  const versions = Object.entries(sessions.versions).map(([version, count]) => `${number(count)} of MQTT ${version}`)
+  const versions = Object.entries(sessions.versions).map(
+    ([version, count]) => `${number(count)} ${version === 'unknown' ? 'without a CONNECT that passed' : `of MQTT ${version}`}`,
+  )
   const share = plaintextShare === null ? '' : `; ${Math.round(plaintextShare * 100)} % of MQTT is plaintext`
   const missed = Object.entries(notJudged).filter(([, count]) => count > 0)
   return [
     `${names}: ${number(packets)} packets${times}`,
     `connections: ${list(kinds)}${share}`,
     `sessions: ${list(versions)}; ${number(sessions.controlPackets)} control packets judged by ${config ?? 'the defaults'}`,
-    ...(missed.length === 0 ? [] : [`not judged: ${list(missed.map(([name, count]) => `${number(count)} ${missedNames[name]}`))}`]),
+    ...(missed.length === 0 ? [] : [`not judged: ${missed.map(([name, count]) => `${missedNames[name] ?? name}: ${number(count)}`).join('; ')}`]),
   ]
 }
 
@@ -44,8 +46,8 @@ const kindNames: Readonly<Record<string, string>> = {
   tls: 'TLS',
   other: 'of other protocols',
   silent: 'without a word',
-  joined: 'that began before the capture',
-  undecided: 'that ended before it was clear what they speak',
+  joined: 'begun before the capture',
+  undecided: 'ended too early to tell',
 }
 
 const missedNames: Readonly<Record<string, string>> = {

@@ -130,8 +130,8 @@ describe('a conversation', () => {
 /** A segment of the client from sequence number 1001, where its first byte is. */
 function piece(offset: number, payload: string, shape: Partial<TcpShape> = {}): Frame {
   const packet = tcpPacket({
-    ...{ from: { address: '10.0.0.7', port: 49_152 }, to: { address: '10.0.0.1', port: 1883 } },
-    ...{ sequence: 1001 + offset, acknowledged: 5001, flags: 'PA', payload, ...shape },
+    from: { address: '10.0.0.7', port: 49_152 }, to: { address: '10.0.0.1', port: 1883 },
+    sequence: 1001 + offset, acknowledged: 5001, flags: 'PA', payload, ...shape,
   })
   return { time: 1_700_000_000_010, bytes: ethernet(packet, false) }
 }

@@ -118,7 +118,13 @@ describe('TLS', () => {
 
 /** What a TLS client of this machine says first. */
 async function clientHello(): Promise<Buffer> {
-  const sides = new Duplex({ read: () => {}, write: (chunk: Buffer, _encoding, done) => void (sides.emit('hello', chunk), done()) })
+  const sides = new Duplex({
+    read() {},
+    write(chunk: Buffer, _encoding, done) {
+      sides.emit('hello', chunk)
+      done()
+    },
+  })
   const said = once(sides, 'hello')
   const socket = connect({ socket: sides, servername: 'broker.hospital.example', minVersion: 'TLSv1.2' })
   socket.on('error', () => {})
@@ -134,7 +140,7 @@ describe('a session', () => {
     const { stage } = replayed([capture(wire.frames)])
     expect(stage.incidents.list()).toMatchObject([
       {
-        ...{ address: '10.0.0.7', severity: 'warning', action: 'refuse', count: 1, first: 1_700_000_000_006 },
+        address: '10.0.0.7', severity: 'warning', action: 'refuse', count: 1, first: 1_700_000_000_006,
         finding: { detector: 'protocol', evidence: { rule: 'topic-empty', direction: 'up', offset: 2 } },
         places: [{ file: 0, packet: 7 }],
       },
