@@ -12,7 +12,7 @@ interface Entry {
 }
 
 /** Most connections remembered, those that are over included. */
-export const mostConnections = 32_768
+export const mostConnections = 16_384
 /** Bytes that wait for others in all connections together. */
 const mostHeld = 64 * 1024 * 1024
 
