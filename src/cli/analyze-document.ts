@@ -52,17 +52,28 @@ export interface IncidentEntry {
 export function documentOf(analysis: Analysis) {
   const { replay, files, config, withPolicy } = analysis
   const { stage } = replay
-  const packetEntry = ({ file, packet }: Place): PacketEntry => (files.length > 1 ? { file: file + 1, packet } : { packet })
+  const packetEntry = ({ file, packet }: Place): PacketEntry =>
+    files.length > 1 ? { file: file + 1, packet } : { packet }
   const incidents = stage.incidents.list().map((incident): IncidentEntry => {
     const { address, finding, severity, action, count, hasMoreClientIds } = incident
     const clientIds = Array.from(incident.clientIds, (clientId) => printable(clientId))
     const rule = finding.evidence['rule']
     return {
-      severity, detector: finding.detector, rule: rule === undefined ? undefined : String(rule),
-      address, device: deviceName(address, clientIds), clientIds, hasMoreClientIds,
-      first: isoOf(incident.first), last: isoOf(incident.last), count,
+      severity,
+      detector: finding.detector,
+      rule: rule === undefined ? undefined : String(rule),
+      address,
+      device: deviceName(address, clientIds),
+      clientIds,
+      hasMoreClientIds,
+      first: isoOf(incident.first),
+      last: isoOf(incident.last),
+      count,
       packets: incident.places.map(packetEntry),
-      summary: finding.summary, evidence: safe(finding.evidence), references: finding.references, action,
+      summary: finding.summary,
+      evidence: safe(finding.evidence),
+      references: finding.references,
+      action,
     }
   })
   return {
@@ -71,7 +82,9 @@ export function documentOf(analysis: Analysis) {
     summary: summarise(replay),
     incidents,
     tls: stage.tls.list().map(({ address, sni, versions, ...rest }) => ({
-      device: address, ...rest, sni: sni ?? null,
+      device: address,
+      ...rest,
+      sni: sni ?? null,
       versions: versions.map((version) => tlsNames[version] ?? `0x${version.toString(16)}`),
     })),
     policy: withPolicy ? policyOf(replay, packetEntry) : undefined,
@@ -96,7 +109,9 @@ function summarise(replay: Replay) {
     outOfOrder: connections.outOfOrder,
     sessions: {
       versions: Object.fromEntries(
-        [...stage.versions].toSorted(([a], [b]) => a - b).map(([version, count]) => [versionName(version), count]),
+        [...stage.versions]
+          .toSorted(([a], [b]) => a - b)
+          .map(([version, count]) => [versionName(version), count]),
       ),
       controlPackets: stage.counts.reduce((sum, count) => sum + count, 0),
     },
@@ -123,7 +138,10 @@ function policyOf({ stage }: Replay, packetEntry: (place: Place) => PacketEntry)
     listed: refusals.listed.map(({ time, place, address, clientId, reason, direction, bytesAfter }) => ({
       time: isoOf(time),
       device: deviceName(address, clientId === '' ? [] : [printable(clientId)]),
-      reason, direction, packet: packetEntry(place), bytesAfter,
+      reason,
+      direction,
+      packet: packetEntry(place),
+      bytesAfter,
     })),
   }
 }

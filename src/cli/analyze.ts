@@ -62,7 +62,8 @@ export async function analyze(argv: string[], io: AnalyzeIo): Promise<number> {
   const replay = new Replay(plansOf(policy ? enforced(config) : config))
   const files = await readAll(captures, replay, io)
   for (const { name, problem } of files) {
-    if (problem !== undefined) io.stderr(`pulseward: warning: "${name}": ${problem.what}, at byte ${problem.at}\n`)
+    if (problem !== undefined)
+      io.stderr(`pulseward: warning: "${name}": ${problem.what}, at byte ${problem.at}\n`)
   }
   const analysis = { replay, files, config: file, withPolicy: policy }
   io.stdout(json ? analysisJson(analysis) : analysisText(analysis))
@@ -119,7 +120,9 @@ function plansOf(config: Config): [Plan, ...Plan[]] {
 
 async function readAll(captures: readonly string[], replay: Replay, io: AnalyzeIo): Promise<ReadFile[]> {
   const paths = captures.map((name) => resolve(io.cwd, name))
-  const sizes = await Promise.all(paths.map(async (path) => (await stat(path).catch(() => undefined))?.size ?? 0))
+  const sizes = await Promise.all(
+    paths.map(async (path) => (await stat(path).catch(() => undefined))?.size ?? 0),
+  )
   using progress = new Progress({
     total: sizes.reduce((sum, size) => sum + size, 0),
     write: io.isTerminal ? io.stderr : () => {},
@@ -151,6 +154,8 @@ async function* chunksOf(name: string, path: string): AsyncGenerator<Buffer> {
   try {
     for await (const chunk of createReadStream(path, { highWaterMark: chunkBytes })) yield chunk as Buffer
   } catch (error) {
-    throw new PulsewardError('capture-unreadable', 'config', `"${name}": ${messageOf(error)}`, { cause: error })
+    throw new PulsewardError('capture-unreadable', 'config', `"${name}": ${messageOf(error)}`, {
+      cause: error,
+    })
   }
 }

@@ -81,7 +81,12 @@ export class Assembly {
     const { at, bytes, ...rest } = this.held[index]!
     const cuts = [at, Math.max(at, from), Math.min(at + bytes.length, to), at + bytes.length]
     const pieces = [rest.needs, needs, rest.needs].map((one, i) => {
-      return { at: cuts[i]!, needs: one, packet: rest.packet, bytes: bytes.subarray(cuts[i]! - at, cuts[i + 1]! - at) }
+      return {
+        at: cuts[i]!,
+        needs: one,
+        packet: rest.packet,
+        bytes: bytes.subarray(cuts[i]! - at, cuts[i + 1]! - at),
+      }
     })
     const some = pieces.filter((piece) => piece.bytes.length > 0)
     this.held.splice(index, 1, ...some)

@@ -91,7 +91,8 @@ export class Connection {
     }
     const at = own.offsetOf(sequence)
     if (segment.isFin) own.finAt = Math.min(own.finAt, at + segment.size + segment.cut)
-    if (segment.size > 0) this.#data(side, { at, needs, packet, bytes: segment.bytes.subarray(segment.start, segment.end) })
+    if (segment.size > 0)
+      this.#data(side, { at, needs, packet, bytes: segment.bytes.subarray(segment.start, segment.end) })
     if (own.held.length + other.held.length > 0) this.#drain()
     this.#checkPatience(now)
     if (own.at >= own.finAt && other.at >= other.finAt) this.finish()
@@ -106,20 +107,24 @@ export class Connection {
     this.#listener.end(this.#bytes)
   }
 
-  #data(side: Side, { at, needs, packet, bytes }: { at: number; needs: number; packet: number; bytes: Buffer }): void {
+  #data(
+    side: Side,
+    { at, needs, packet, bytes }: { at: number; needs: number; packet: number; bytes: Buffer },
+  ): void {
     const own = this.#sides![side]
     const known = own.at - at
     if (known > 0) this.#arrivals.retransmitted += 1
     if (known >= bytes.length) return
     const fresh = known > 0 ? bytes.subarray(known) : bytes
-    if (known >= 0 && own.held.length === 0 && needs <= this.#reach(side)) return this.#deliver(side, fresh, packet)
+    if (known >= 0 && own.held.length === 0 && needs <= this.#reach(side))
+      return this.#deliver(side, fresh, packet)
     if (known < 0) this.#arrivals.outOfOrder += 1
     this.#pool.held += own.hold({ at: Math.max(at, own.at), needs, packet, bytes: fresh })
   }
 
   /** Lets go on what waited, in the order that acknowledgements tell. */
   #drain(): void {
-    for (let moved = true; moved; ) {
+    for (let moved = true; moved;) {
       moved = false
       for (const side of [0, 1] as const) {
         const sides = this.#sides
@@ -149,8 +154,7 @@ export class Connection {
     if (sides === undefined) return
     const [a, b] = sides
     const held = a.heldBytes + b.heldBytes
-    const isFull =
-      held > mostHeld || (held > 0 && this.#pool.held > this.#pool.most) || a.isFull || b.isFull
+    const isFull = held > mostHeld || (held > 0 && this.#pool.held > this.#pool.most) || a.isFull || b.isFull
     if (!isFull && !a.isMissing && !b.isMissing) {
       this.#missingSince = undefined
       this.#missingPackets = 0

@@ -11,7 +11,7 @@ import type { Audience, Conversation, TalkKind } from './talk.ts'
 const mqttsPort = 8883
 
 /** The detector name of findings about connections that begin with neither MQTT nor TLS. */
-export const firstBytes = 'first-bytes'
+const firstBytes = 'first-bytes'
 
 export class Hearing implements Audience {
   readonly #stage: Stage

@@ -65,8 +65,16 @@ export class Incidents {
         return
       }
       incident = {
-        address, clientIds: new Set(), hasMoreClientIds: false, first: time, last: time, count: 0,
-        severity, finding, action, places: [],
+        address,
+        clientIds: new Set(),
+        hasMoreClientIds: false,
+        first: time,
+        last: time,
+        count: 0,
+        severity,
+        finding,
+        action,
+        places: [],
       }
       this.#byKey.set(key, incident)
     }

@@ -68,7 +68,8 @@ class Pcapng implements Format {
     const type = this.#u32(bytes, at)
     const length = this.#u32(bytes, at + 4)
     const least = smallest[type]
-    if (length < (least ?? around) || length % 4 !== 0) return this.#broken(at, `a block claims ${length} bytes`)
+    if (length < (least ?? around) || length % 4 !== 0)
+      return this.#broken(at, `a block claims ${length} bytes`)
     if (least === undefined) return at + length
     if (length > maxRecord) return this.#broken(at, `a block claims ${length} bytes`)
     if (end - at < length) return -length
@@ -114,15 +115,28 @@ class Pcapng implements Format {
   }
 
   #enhanced(bytes: Buffer, at: number, last: number): void {
-    this.#packet(bytes, { from: this.#interfaces[this.#u32(bytes, at + 8)], time: at + 12, size: at + 20, last })
+    this.#packet(bytes, {
+      from: this.#interfaces[this.#u32(bytes, at + 8)],
+      time: at + 12,
+      size: at + 20,
+      last,
+    })
   }
 
   #old(bytes: Buffer, at: number, last: number): void {
-    this.#packet(bytes, { from: this.#interfaces[this.#u16(bytes, at + 8)], time: at + 12, size: at + 20, last })
+    this.#packet(bytes, {
+      from: this.#interfaces[this.#u16(bytes, at + 8)],
+      time: at + 12,
+      size: at + 20,
+      last,
+    })
   }
 
   /** A packet whose time, captured size and bytes lie as in both blocks that have them. */
-  #packet(bytes: Buffer, at: { from: Interface | undefined; time: number; size: number; last: number }): void {
+  #packet(
+    bytes: Buffer,
+    at: { from: Interface | undefined; time: number; size: number; last: number },
+  ): void {
     const { from, time, size, last } = at
     const captured = Math.min(this.#u32(bytes, size), last - size - 8)
     const ticks = this.#u32(bytes, time) * 2 ** 32 + this.#u32(bytes, time + 4)

@@ -44,7 +44,10 @@ export class Segment {
   /** Source and destination of this segment as a key, and those of its answers. Ports come last, 4 characters. */
   get key(): string {
     const { bytes, addresses, addressBytes, ports } = this
-    return bytes.toString('latin1', addresses, addresses + 2 * addressBytes) + bytes.toString('latin1', ports, ports + 4)
+    return (
+      bytes.toString('latin1', addresses, addresses + 2 * addressBytes) +
+      bytes.toString('latin1', ports, ports + 4)
+    )
   }
 
   get answerKey(): string {

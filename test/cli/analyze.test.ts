@@ -25,7 +25,8 @@ function device(clientId: string): Wire {
     .send('up', publishPacket({ version: 4, topic: 'ward/3', payload: 'ok' }))
 }
 
-const observing = 'listeners: [{ name: ward, bind: "127.0.0.1:1883", upstream: embedded }]\npolicy: { mode: observe }\n'
+const observing =
+  'listeners: [{ name: ward, bind: "127.0.0.1:1883", upstream: embedded }]\npolicy: { mode: observe }\n'
 
 describe('pulseward analyze', () => {
   test('of ordinary traffic: a summary, and nothing found', async () => {
@@ -63,7 +64,11 @@ describe('pulseward analyze', () => {
   })
 
   test('of several captures: packets are named by file and number, the worst comes first, texts are safe', async () => {
-    const { stdout } = await run({ 'a.pcapng': pcapng(curious), 'b.pcap': pcap(broken) }, 'a.pcapng', 'b.pcap')
+    const { stdout } = await run(
+      { 'a.pcapng': pcapng(curious), 'b.pcap': pcap(broken) },
+      'a.pcapng',
+      'b.pcap',
+    )
     expect(stdout).toContain('a.pcapng, b.pcap: 15 packets')
     const [, first, second] = table(stdout)
     expect(first?.slice(0, 6)).toEqual([
@@ -89,7 +94,9 @@ describe('pulseward analyze', () => {
     expect(enforced.status).toBe(3)
     expect(table(enforced.stdout)[1]?.slice(3, 6)).toEqual(['protocol: topic-empty', 'refuse', '1'])
     const [policy, ...rows] = enforced.stdout.split('\n').slice(-4)
-    expect(policy).toBe('policy: 1 of 1 sessions would have ended, and 10 bytes of theirs would not have gone on')
+    expect(policy).toBe(
+      'policy: 1 of 1 sessions would have ended, and 10 bytes of theirs would not have gone on',
+    )
     expect(rows.map((row) => row.split(/ {2,}/))).toEqual([
       ['TIME', 'DEVICE', 'REASON', 'FROM', 'PACKET', 'BYTES HELD BACK'],
       ['2023-11-14T22:13:20.006Z', String.raw`10.0.0.7 pump-3\u{202e}txt`, 'topic-empty', 'up', '7', '10'],
@@ -119,7 +126,12 @@ describe('pulseward analyze', () => {
         plaintextShare: 1,
         notJudged: { gaps: 0, evicted: 0, cutPackets: 0, shortPackets: 0, fragments: 0, unknownLinkType: 0 },
       },
-      policy: { refused: 1, of: 2, bytesHeldBack: 10, listed: [{ packet: { file: 2, packet: 7 }, bytesAfter: 10 }] },
+      policy: {
+        refused: 1,
+        of: 2,
+        bytesHeldBack: 10,
+        listed: [{ packet: { file: 2, packet: 7 }, bytesAfter: 10 }],
+      },
     })
     expect(document.incidents).toHaveLength(2)
     expect(document.incidents[1]).toMatchObject({
@@ -157,11 +169,16 @@ describe('pulseward analyze', () => {
     const whole = pcap(ordinary)
     const wrong = Buffer.from(whole)
     // The size of the fifth packet.
-    wrong.writeUInt32LE(0xffff_ffff, 24 + 3 * (16 + 54) + 16 + 54 + connectPacket({ version: 4, clientId: 'pump-1' }).length + 8)
+    wrong.writeUInt32LE(
+      0xffff_ffff,
+      24 + 3 * (16 + 54) + 16 + 54 + connectPacket({ version: 4, clientId: 'pump-1' }).length + 8,
+    )
     const files = { 'a.pcap': whole.subarray(0, -1), 'b.pcap': wrong }
     expect(await run(files, 'a.pcap')).toMatchObject({
       status: 0,
-      stderr: expect.stringMatching(/^pulseward: warning: "a.pcap": the file ends inside a record, at byte \d+\n$/),
+      stderr: expect.stringMatching(
+        /^pulseward: warning: "a.pcap": the file ends inside a record, at byte \d+\n$/,
+      ),
       stdout: expect.stringContaining('a.pcap: 8 packets'),
     })
     expect(await run(files, 'b.pcap')).toMatchObject({

@@ -83,7 +83,8 @@ export interface PcapngShape {
 export function pcapng(frames: readonly Frame[], shape: PcapngShape = {}): Buffer {
   const { little = true, link = 1, resolution, offset = 0, block = 'enhanced', snapLength = 0 } = shape
   const w = new Writer(little)
-  const unknown = shape.withUnknown === true ? pcapngBlock(0x0bad, [Buffer.alloc(20, 7)], little) : Buffer.alloc(0)
+  const unknown =
+    shape.withUnknown === true ? pcapngBlock(0x0bad, [Buffer.alloc(20, 7)], little) : Buffer.alloc(0)
   const options = bytes(
     option(w, 2, Buffer.from('eth0')),
     resolution === undefined ? '' : option(w, 9, Buffer.from([resolution])),

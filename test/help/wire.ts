@@ -43,7 +43,8 @@ export class Wire {
   readonly #sent: Record<Direction, Buffer[]> = { up: [], down: [] }
 
   constructor(shape: WireShape = {}) {
-    const { client = { address: '10.0.0.7', port: 49_152 }, server = { address: '10.0.0.1', port: 1883 } } = shape
+    const { client = { address: '10.0.0.7', port: 49_152 }, server = { address: '10.0.0.1', port: 1883 } } =
+      shape
     this.#ends = { up: client, down: server }
     this.#frame = shape.frame ?? ((packet, isIpv6) => ethernet(packet, isIpv6))
     this.#next = { ...(shape.sequences ?? { up: 1000, down: 5000 }) }
@@ -113,8 +114,12 @@ export class Wire {
   #send(direction: Direction, { flags, payload = '' }: { flags: string; payload?: Part }): void {
     const other = direction === 'up' ? 'down' : 'up'
     const packet = tcpPacket({
-      from: this.#ends[direction], to: this.#ends[other], flags, payload,
-      sequence: this.#next[direction], acknowledged: flags.includes('A') ? this.#next[other] : 0,
+      from: this.#ends[direction],
+      to: this.#ends[other],
+      flags,
+      payload,
+      sequence: this.#next[direction],
+      acknowledged: flags.includes('A') ? this.#next[other] : 0,
     })
     this.frames.push({ time: this.#time, bytes: this.#frame(packet, this.#ends.up.address.includes(':')) })
     this.#time += this.#pace
@@ -130,11 +135,21 @@ export function tcpPacket(shape: TcpShape): Buffer {
   const { from, to, sequence, acknowledged = 0, flags, payload = '', options = 0 } = shape
   const bits = flags.split('').reduce((sum, letter) => sum | flagBits[letter]!, 0)
   const tcp = bytes(
-    uint16(from.port), uint16(to.port), uint32(sequence >>> 0), uint32(acknowledged >>> 0),
-    (5 + options / 4) << 4, bits, uint16(65_535), uint16(0), uint16(0), Buffer.alloc(options, 1),
+    uint16(from.port),
+    uint16(to.port),
+    uint32(sequence >>> 0),
+    uint32(acknowledged >>> 0),
+    (5 + options / 4) << 4,
+    bits,
+    uint16(65_535),
+    uint16(0),
+    uint16(0),
+    Buffer.alloc(options, 1),
     payload,
   )
-  return from.address.includes(':') ? ipv6(from.address, to.address, tcp) : ipv4(from.address, to.address, tcp)
+  return from.address.includes(':')
+    ? ipv6(from.address, to.address, tcp)
+    : ipv4(from.address, to.address, tcp)
 }
 
 interface Ipv4Shape {
@@ -149,9 +164,18 @@ interface Ipv4Shape {
 export function ipv4(from: string, to: string, content: Buffer, shape: Ipv4Shape = {}): Buffer {
   const { options = 0, fragment = 0, protocol = 6, length = 20 + options + content.length } = shape
   return bytes(
-    0x45 + options / 4, 0, uint16(length), uint16(1), uint16(fragment), 64, protocol, uint16(0),
-    Buffer.from(from.split('.').map(Number)), Buffer.from(to.split('.').map(Number)),
-    Buffer.alloc(options, 1), content,
+    0x45 + options / 4,
+    0,
+    uint16(length),
+    uint16(1),
+    uint16(fragment),
+    64,
+    protocol,
+    uint16(0),
+    Buffer.from(from.split('.').map(Number)),
+    Buffer.from(to.split('.').map(Number)),
+    Buffer.alloc(options, 1),
+    content,
   )
 }
 
@@ -176,7 +200,8 @@ export function ethernet(packet: Buffer, isIpv6: boolean, tags: readonly number[
 /** Of an address whose groups are all written out, but for one `::`. */
 function groups(address: string): Buffer {
   const [head = '', tail] = address.split('::')
-  const parts = (text: string): number[] => (text === '' ? [] : text.split(':').map((group) => parseInt(group, 16)))
+  const parts = (text: string): number[] =>
+    text === '' ? [] : text.split(':').map((group) => parseInt(group, 16))
   const [first, last] = [parts(head), parts(tail ?? '')]
   const zeros = Array.from({ length: 8 - first.length - last.length }, () => 0)
   return bytes(...[...first, ...zeros, ...last].map(uint16))

@@ -26,7 +26,9 @@ function start() {
 test('200 MiB of ordinary traffic leave no more behind than 20 MiB did', { timeout: 120_000 }, () => {
   const { replay, reader } = start()
   const devices = Array.from({ length: 50 }, (_, index) => {
-    const wire = new Wire({ client: client(index), time }).open().send('up', connectPacket({ version: 4, clientId: `d${index}` }))
+    const wire = new Wire({ client: client(index), time })
+      .open()
+      .send('up', connectPacket({ version: 4, clientId: `d${index}` }))
     return wire.send('down', connackPacket(4)).frames
   })
   reader.push(Buffer.concat(devices.flat().map((frame) => pcapRecord(frame))))
@@ -34,7 +36,14 @@ test('200 MiB of ordinary traffic leave no more behind than 20 MiB did', { timeo
   const connected = connectPacket({ version: 4, clientId: 'd00' }).length
   // A round of one message from each device, sent again and again with other sequence numbers.
   const packets = devices.map((_, index) => {
-    const segment = { from: client(index), to: server, sequence: 0, acknowledged: 5001 + 4, flags: 'PA', payload: publish }
+    const segment = {
+      from: client(index),
+      to: server,
+      sequence: 0,
+      acknowledged: 5001 + 4,
+      flags: 'PA',
+      payload: publish,
+    }
     return pcapRecord({ time, bytes: ethernet(tcpPacket(segment), false) })
   })
   const round = Buffer.concat(packets)
@@ -56,45 +65,63 @@ test('200 MiB of ordinary traffic leave no more behind than 20 MiB did', { timeo
   expect(late - early).toBeLessThan(30)
 })
 
-test('a flood of sessions that never end fills the table of connections, and no more', { timeout: 120_000 }, () => {
-  const before = held()
-  const { replay, reader } = start()
-  // One session, again and again from other addresses.
-  const wire = new Wire({ client: client(0), time }).open().send('up', connectPacket({ version: 5, clientId: 'f' }))
-  wire.send('down', connackPacket(5)).send('up', subscribePacket(5, 1, [['#', 0]]))
-  const whole = Buffer.concat(wire.frames.map((frame) => pcapRecord(frame)))
-  const addresses = [...whole.entries()]
-    .map(([at]) => at)
-    .filter((at) => whole.subarray(at, at + 4).equals(Buffer.from([10, 0, 0, 0])))
-  for (let index = 0; index < 30_000; index++) {
-    const session = Buffer.from(whole)
-    for (const at of addresses) session.writeUInt32BE(0x0a00_0000 + index, at)
-    reader.push(session)
-  }
-  expect(replay.stage.counts[8]).toBe(30_000)
-  expect(replay.connections.evicted).toBeGreaterThan(10_000)
-  expect(replay.stage.incidents.list()).toHaveLength(10_000)
-  expect(replay.stage.incidents.omitted).toBeGreaterThanOrEqual(20_000)
-  expect(held() - before).toBeLessThan(160)
-  replay.finish()
-  expect(held() - before).toBeLessThan(80)
-})
+test(
+  'a flood of sessions that never end fills the table of connections, and no more',
+  { timeout: 120_000 },
+  () => {
+    const before = held()
+    const { replay, reader } = start()
+    // One session, again and again from other addresses.
+    const wire = new Wire({ client: client(0), time })
+      .open()
+      .send('up', connectPacket({ version: 5, clientId: 'f' }))
+    wire.send('down', connackPacket(5)).send('up', subscribePacket(5, 1, [['#', 0]]))
+    const whole = Buffer.concat(wire.frames.map((frame) => pcapRecord(frame)))
+    const addresses = [...whole.entries()]
+      .map(([at]) => at)
+      .filter((at) => whole.subarray(at, at + 4).equals(Buffer.from([10, 0, 0, 0])))
+    for (let index = 0; index < 30_000; index++) {
+      const session = Buffer.from(whole)
+      for (const at of addresses) session.writeUInt32BE(0x0a00_0000 + index, at)
+      reader.push(session)
+    }
+    expect(replay.stage.counts[8]).toBe(30_000)
+    expect(replay.connections.evicted).toBeGreaterThan(10_000)
+    expect(replay.stage.incidents.list()).toHaveLength(10_000)
+    expect(replay.stage.incidents.omitted).toBeGreaterThanOrEqual(20_000)
+    expect(held() - before).toBeLessThan(160)
+    replay.finish()
+    expect(held() - before).toBeLessThan(80)
+  },
+)
 
-test('bytes that wait for others before them take up no more than 64 MiB in all', { timeout: 120_000 }, () => {
-  const before = held()
-  const { replay, reader } = start()
-  const payload = Buffer.alloc(50_000)
-  for (let index = 0; index < 200; index++) {
-    const opening = new Wire({ client: client(index), time }).open().send('up', connectPacket({ version: 4 })).frames
-    const pieces = Array.from({ length: 15 }, (_, turn) => {
-      const segment = { from: client(index), to: server, sequence: 9000 + turn * payload.length, flags: 'PA', payload }
-      return { time, bytes: ethernet(tcpPacket({ ...segment, acknowledged: 5001 }), false) }
-    })
-    reader.push(bytes(...[...opening, ...pieces].map((frame) => pcapRecord(frame))))
-  }
-  expect(held() - before).toBeLessThan(100)
-  expect(replay.stage.gaps).toBeGreaterThan(50)
-  replay.finish()
-  expect(replay.stage.gaps).toBe(200)
-  expect(held() - before).toBeLessThan(20)
-})
+test(
+  'bytes that wait for others before them take up no more than 64 MiB in all',
+  { timeout: 120_000 },
+  () => {
+    const before = held()
+    const { replay, reader } = start()
+    const payload = Buffer.alloc(50_000)
+    for (let index = 0; index < 200; index++) {
+      const opening = new Wire({ client: client(index), time })
+        .open()
+        .send('up', connectPacket({ version: 4 })).frames
+      const pieces = Array.from({ length: 15 }, (_, turn) => {
+        const segment = {
+          from: client(index),
+          to: server,
+          sequence: 9000 + turn * payload.length,
+          flags: 'PA',
+          payload,
+        }
+        return { time, bytes: ethernet(tcpPacket({ ...segment, acknowledged: 5001 }), false) }
+      })
+      reader.push(bytes(...[...opening, ...pieces].map((frame) => pcapRecord(frame))))
+    }
+    expect(held() - before).toBeLessThan(100)
+    expect(replay.stage.gaps).toBeGreaterThan(50)
+    replay.finish()
+    expect(replay.stage.gaps).toBe(200)
+    expect(held() - before).toBeLessThan(20)
+  },
+)

@@ -114,9 +114,21 @@ describe('what cannot be read is named, and what came before it is kept', () => 
   test.each([
     ['nothing at all', Buffer.alloc(0), 'the file is too short to be a capture'],
     ['text', Buffer.from('this is no capture'), 'the file is neither pcap nor pcapng'],
-    ['a pcapng block that is not its first', pcapngBlock(1, [Buffer.alloc(12)]), 'the file is neither pcap nor pcapng'],
-    ['gzip', bytes(Buffer.from('1f8b08', 'hex'), Buffer.alloc(20)), 'the file is compressed with gzip: decompress it first'],
-    ['zstd', bytes(Buffer.from('28b52ffd', 'hex'), Buffer.alloc(20)), 'the file is compressed with zstd: decompress it first'],
+    [
+      'a pcapng block that is not its first',
+      pcapngBlock(1, [Buffer.alloc(12)]),
+      'the file is neither pcap nor pcapng',
+    ],
+    [
+      'gzip',
+      bytes(Buffer.from('1f8b08', 'hex'), Buffer.alloc(20)),
+      'the file is compressed with gzip: decompress it first',
+    ],
+    [
+      'zstd',
+      bytes(Buffer.from('28b52ffd', 'hex'), Buffer.alloc(20)),
+      'the file is compressed with zstd: decompress it first',
+    ],
   ])('%s', (_, file, what) => {
     expect(read(file)).toEqual({ frames: [], links: [], problem: { kind: 'not-a-capture', what, at: 0 } })
   })

@@ -130,8 +130,13 @@ describe('a conversation', () => {
 /** A segment of the client from sequence number 1001, where its first byte is. */
 function piece(offset: number, payload: string, shape: Partial<TcpShape> = {}): Frame {
   const packet = tcpPacket({
-    from: { address: '10.0.0.7', port: 49_152 }, to: { address: '10.0.0.1', port: 1883 },
-    sequence: 1001 + offset, acknowledged: 5001, flags: 'PA', payload, ...shape,
+    from: { address: '10.0.0.7', port: 49_152 },
+    to: { address: '10.0.0.1', port: 1883 },
+    sequence: 1001 + offset,
+    acknowledged: 5001,
+    flags: 'PA',
+    payload,
+    ...shape,
   })
   return { time: 1_700_000_000_010, bytes: ethernet(packet, false) }
 }
@@ -170,7 +175,9 @@ describe('what is not in the capture', () => {
   test('is given up once it was acknowledged and does not come for two seconds', () => {
     const line = new Line().carry(lost)
     expect(line.heard).toEqual([])
-    const later = wire((one) => one.send('up', hello).acknowledge('down').wait(2100).acknowledge('up')).slice(-1)
+    const later = wire((one) => one.send('up', hello).acknowledge('down').wait(2100).acknowledge('up')).slice(
+      -1,
+    )
     line.carry(later)
     expect(line.heard).toEqual(['lost'])
   })
@@ -247,8 +254,9 @@ test('the idlest connections make room, those that are over first', () => {
   const line = new Line()
   const syn = (index: number, time: number): Frame => ({
     time,
-    bytes: new Wire({ client: { address: `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`, port: 7 } }).open()
-      .frames[0]!.bytes,
+    bytes: new Wire({
+      client: { address: `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`, port: 7 },
+    }).open().frames[0]!.bytes,
   })
   const over = new Wire({ client: { address: '10.9.9.9', port: 7 } }).open().reset('up').frames
   line.carry(over)

@@ -23,7 +23,10 @@ const publish = publishPacket({ version: 4, topic: 'ward/3/pump', payload: 'ok' 
 
 /** A device that connects and is welcomed. */
 function device(clientId = 'pump-7', shape: WireShape = {}): Wire {
-  return new Wire(shape).open().send('up', connectPacket({ version: 4, clientId })).send('down', connackPacket(4))
+  return new Wire(shape)
+    .open()
+    .send('up', connectPacket({ version: 4, clientId }))
+    .send('down', connackPacket(4))
 }
 
 /** Incidents as `device finding count severity`. */
@@ -39,10 +42,13 @@ describe('what a connection speaks', () => {
     return Object.fromEntries(Array.from(stage.connections, ([kind, { count }]) => [kind, count]))
   }
   const elsewhere = { server: { address: '10.0.0.1', port: 4711 } }
-  const says = (text: string | Buffer, shape: WireShape = {}): Wire => new Wire(shape).open().send('up', Buffer.from(text))
+  const says = (text: string | Buffer, shape: WireShape = {}): Wire =>
+    new Wire(shape).open().send('up', Buffer.from(text))
 
   test('is MQTT on any port', () => {
-    expect(kinds(device(), device('b', { ...elsewhere, client: { address: '10.0.0.9', port: 7 } }))).toEqual({ mqtt: 2 })
+    expect(kinds(device(), device('b', { ...elsewhere, client: { address: '10.0.0.9', port: 7 } }))).toEqual({
+      mqtt: 2,
+    })
     expect(kinds(device().close())).toEqual({ mqtt: 1 })
   })
 
@@ -70,14 +76,20 @@ describe('what a connection speaks', () => {
   })
 
   test('is judged where the capture begins at CONNECT', () => {
-    const late = new Wire().send('up', connectPacket({ version: 4 })).send('down', connackPacket(4)).send('up', publish)
+    const late = new Wire()
+      .send('up', connectPacket({ version: 4 }))
+      .send('down', connackPacket(4))
+      .send('up', publish)
     const { stage } = replayed([capture(late.frames)])
     expect([...stage.versions]).toEqual([[4, 1]])
     expect(stage.counts[3]).toBe(1)
   })
 
   test('is named where it is neither MQTT nor TLS on a port for MQTT: a finding, and refused', () => {
-    const strangers = [says('GET / HTTP/1.1\r\n'), says('SSH-2.0-x\r\n', { client: { address: '10.0.0.8', port: 9 } })]
+    const strangers = [
+      says('GET / HTTP/1.1\r\n'),
+      says('SSH-2.0-x\r\n', { client: { address: '10.0.0.8', port: 9 } }),
+    ]
     const replay = replayed([capture(...strangers.map(({ frames }) => frames))])
     expect(found(replay)).toEqual(['10.0.0.7 first-bytes 1 warning', '10.0.0.8 first-bytes 1 warning'])
     expect(replay.stage.refusals.listed.map(({ reason, address }) => [address, reason])).toEqual([
@@ -136,11 +148,19 @@ async function clientHello(): Promise<Buffer> {
 describe('a session', () => {
   test('is judged like a live one: a broken rule ends it, with place, time, client and references', () => {
     const topicEmpty = publishPacket({ version: 4, topic: '' })
-    const wire = device().send('up', publish).send('up', topicEmpty).send('up', publish).send('down', pingrespPacket)
+    const wire = device()
+      .send('up', publish)
+      .send('up', topicEmpty)
+      .send('up', publish)
+      .send('down', pingrespPacket)
     const { stage } = replayed([capture(wire.frames)])
     expect(stage.incidents.list()).toMatchObject([
       {
-        address: '10.0.0.7', severity: 'warning', action: 'refuse', count: 1, first: 1_700_000_000_006,
+        address: '10.0.0.7',
+        severity: 'warning',
+        action: 'refuse',
+        count: 1,
+        first: 1_700_000_000_006,
         finding: { detector: 'protocol', evidence: { rule: 'topic-empty', direction: 'up', offset: 2 } },
         places: [{ file: 0, packet: 7 }],
       },
@@ -149,12 +169,18 @@ describe('a session', () => {
     expect(stage.incidents.list()[0]?.finding.references).toContain('CVE-2021-34432')
     const after = publish.length + pingrespPacket.length
     expect(stage.refusals).toMatchObject({ count: 1, strangers: 0, bytesAfter: after })
-    expect(stage.refusals.listed[0]).toMatchObject({ reason: 'topic-empty', direction: 'up', bytesAfter: after })
+    expect(stage.refusals.listed[0]).toMatchObject({
+      reason: 'topic-empty',
+      direction: 'up',
+      bytesAfter: after,
+    })
     expect(stage.counts[3]).toBe(1)
   })
 
   test('that policy only observes goes on after a broken rule', () => {
-    const wire = device().send('up', publishPacket({ version: 4, topic: '' })).send('up', publish)
+    const wire = device()
+      .send('up', publishPacket({ version: 4, topic: '' }))
+      .send('up', publish)
     const replay = replayed([capture(wire.frames)], planOf({ policy: { mode: 'observe' } }))
     expect(found(replay)).toEqual(['10.0.0.7 topic-empty 1 notice'])
     expect(replay.stage.refusals.count).toBe(0)
@@ -172,13 +198,21 @@ describe('a session', () => {
       { reason: 'wide-subscription' },
     ])
     expect(found(replayed([capture(wide(1885))], refusing, blind))).toEqual([])
-    expect(found(replayed([capture(wide(1999))], refusing, blind))).toEqual(['10.0.0.7 wide-subscription 1 notice'])
+    expect(found(replayed([capture(wide(1999))], refusing, blind))).toEqual([
+      '10.0.0.7 wide-subscription 1 notice',
+    ])
   })
 
   test('is not judged from a gap on, in either direction, and neither is what it would have answered', () => {
     const subscribe = subscribePacket(4, 1, [['a', 0]])
-    const wire = device().send('up', subscribe).send('down', packet(0x90, 0, 1, 0)).wait(3000).send('up', pingreqPacket)
-    const frames = wire.send('down', pingrespPacket).send('up', publishPacket({ version: 4, topic: '' })).frames
+    const wire = device()
+      .send('up', subscribe)
+      .send('down', packet(0x90, 0, 1, 0))
+      .wait(3000)
+      .send('up', pingreqPacket)
+    const frames = wire
+      .send('down', pingrespPacket)
+      .send('up', publishPacket({ version: 4, topic: '' })).frames
     const { stage } = replayed([capture(frames.toSpliced(5, 1))])
     expect(stage.gaps).toBe(1)
     expect(stage.incidents.list()).toEqual([])
@@ -208,8 +242,12 @@ describe('a session', () => {
         const client = { address: '10.0.0.7', port: 50_000 + index }
         return device('pump-7', { client, time: 1_700_000_000_000 + index * pace }).frames
       })
-    const plan = planOf({ inspection: { limits: { clientIdChurn: 30 }, rules: { 'client-id-churn': 'enforce' } } })
-    expect(found(replayed([capture(...connects(100))], plan))).toEqual(['10.0.0.7 client-id-churn 10 warning'])
+    const plan = planOf({
+      inspection: { limits: { clientIdChurn: 30 }, rules: { 'client-id-churn': 'enforce' } },
+    })
+    expect(found(replayed([capture(...connects(100))], plan))).toEqual([
+      '10.0.0.7 client-id-churn 10 warning',
+    ])
     expect(found(replayed([capture(...connects(10_000))], plan))).toEqual([])
   })
 })
@@ -232,7 +270,9 @@ describe('packets', () => {
   })
 
   test('of several files are one conversation, and are found by file and number', () => {
-    const { frames } = device().send('up', subscribePacket(4, 1, [['#', 0]])).send('up', subscribePacket(4, 2, [['#', 0]]))
+    const { frames } = device()
+      .send('up', subscribePacket(4, 1, [['#', 0]]))
+      .send('up', subscribePacket(4, 2, [['#', 0]]))
     const files = [pcap(frames.slice(0, 4)), pcapng(frames.slice(4, 6)), pcap(frames.slice(6))]
     const [incident] = replayed(files).stage.incidents.list()
     expect(incident?.places).toEqual([
@@ -249,7 +289,10 @@ describe('packets', () => {
 })
 
 test('a capture with any bytes changed is judged to its end and throws nothing', () => {
-  const wire = device().send('up', publish, 3).send('up', subscribePacket(4, 1, [['#', 0]])).close()
+  const wire = device()
+    .send('up', publish, 3)
+    .send('up', subscribePacket(4, 1, [['#', 0]]))
+    .close()
   const shapes = [pcap(wire.frames), pcapng(wire.frames), pcap(wire.frames, { snapLength: 70 })]
   fc.assert(
     fc.property(

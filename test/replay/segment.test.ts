@@ -32,7 +32,12 @@ describe('the link layer', () => {
     ['Ethernet with a VLAN tag', 1, ethernet(packet4, false, [0x8100]), 18],
     ['Ethernet with two', 1, ethernet(packet6, true, [0x88a8, 0x8100]), 22],
     ['Linux cooked v1', 113, bytes(cooked, uint16(0x0800), packet4), 16],
-    ['Linux cooked v1 with a VLAN tag', 113, bytes(cooked, uint16(0x8100), uint16(7), uint16(0x86dd), packet6), 20],
+    [
+      'Linux cooked v1 with a VLAN tag',
+      113,
+      bytes(cooked, uint16(0x8100), uint16(7), uint16(0x86dd), packet6),
+      20,
+    ],
     ['Linux cooked v2', 276, bytes(uint16(0x0800), Buffer.alloc(18, 3), packet4), 20],
     ['raw IP', 101, packet6, 0],
     ['raw IP as BSD numbers it', 12, packet4, 0],
@@ -78,7 +83,11 @@ describe('a segment', () => {
     ['TCP options', tcpPacket({ ...four, options: 12 }), four],
     ['IPv4 options', ipv4('10.1.2.3', '10.9.8.7', packet4.subarray(20), { options: 8 }), four],
     ['padding behind the packet', bytes(packet4, Buffer.alloc(9)), four],
-    ['a length that the network card fills in', ipv4('10.1.2.3', '10.9.8.7', packet4.subarray(20), { length: 0 }), four],
+    [
+      'a length that the network card fills in',
+      ipv4('10.1.2.3', '10.9.8.7', packet4.subarray(20), { length: 0 }),
+      four,
+    ],
     [
       'IPv6 extension headers',
       ipv6('fe80::2', 'fe80::1', packet6.subarray(40), [
@@ -97,7 +106,12 @@ describe('a segment', () => {
   ])('with %s', (_, packet, { from, to }) => {
     expect(read(packet)).toMatchObject({ kind: 'tcp', from, to, payload: 'hello', cut: 0 })
     const { segment } = read(packet)
-    expect(segment).toMatchObject({ sequence: 0xdeadbeef, acknowledged: 0xcafebabe, isAck: true, isSyn: false })
+    expect(segment).toMatchObject({
+      sequence: 0xdeadbeef,
+      acknowledged: 0xcafebabe,
+      isAck: true,
+      isSyn: false,
+    })
     expect(endsOf(segment.answerKey)).toEqual([to, from])
   })
 
@@ -107,11 +121,21 @@ describe('a segment', () => {
   })
 
   test.each([
-    ['a first fragment', ipv4('10.1.2.3', '10.9.8.7', packet4.subarray(20), { fragment: 0x2000 }), 'fragment'],
-    ['a later fragment', ipv4('10.1.2.3', '10.9.8.7', packet4.subarray(20), { fragment: 0x0010 }), 'fragment'],
+    [
+      'a first fragment',
+      ipv4('10.1.2.3', '10.9.8.7', packet4.subarray(20), { fragment: 0x2000 }),
+      'fragment',
+    ],
+    [
+      'a later fragment',
+      ipv4('10.1.2.3', '10.9.8.7', packet4.subarray(20), { fragment: 0x0010 }),
+      'fragment',
+    ],
     [
       'a fragment of IPv6',
-      ipv6('fe80::2', 'fe80::1', packet6.subarray(40), [{ type: 44, bytes: Buffer.from([0, 0, 0, 1, 0, 0, 0, 9]) }]),
+      ipv6('fe80::2', 'fe80::1', packet6.subarray(40), [
+        { type: 44, bytes: Buffer.from([0, 0, 0, 1, 0, 0, 0, 9]) },
+      ]),
       'fragment',
     ],
     ['UDP', ipv4('10.1.2.3', '10.9.8.7', packet4.subarray(20), { protocol: 17 }), 'other'],
@@ -127,7 +151,11 @@ describe('a segment', () => {
     ['a cut IPv6 header', packet6.subarray(0, 39), 'short'],
     ['a cut TCP header', packet4.subarray(0, 39), 'short'],
     ['an IPv4 header shorter than any', bytes(0x44, packet4.subarray(1)), 'short'],
-    ['a TCP header longer than its packet', bytes(packet4.subarray(0, 32), 0xf0, packet4.subarray(33)), 'short'],
+    [
+      'a TCP header longer than its packet',
+      bytes(packet4.subarray(0, 32), 0xf0, packet4.subarray(33)),
+      'short',
+    ],
   ])('is not made of %s', (_, packet, kind) => {
     expect(read(packet).kind).toBe(kind)
   })
@@ -135,7 +163,11 @@ describe('a segment', () => {
   test('of any bytes stays inside them', () => {
     const any = fc.uint8Array({ maxLength: 120 }).map((one) => Buffer.from(one))
     const like = fc
-      .tuple(fc.constantFrom(packet4, packet6), fc.array(fc.tuple(fc.nat(70), fc.nat(255)), { maxLength: 6 }), fc.nat(90))
+      .tuple(
+        fc.constantFrom(packet4, packet6),
+        fc.array(fc.tuple(fc.nat(70), fc.nat(255)), { maxLength: 6 }),
+        fc.nat(90),
+      )
       .map(([packet, changes, length]) => {
         const changed = Buffer.from(packet)
         for (const [at, byte] of changes) if (at < changed.length) changed[at] = byte
