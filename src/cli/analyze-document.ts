@@ -52,6 +52,8 @@ export interface IncidentEntry {
 export function documentOf(analysis: Analysis) {
   const { replay, files, config, withPolicy } = analysis
   const { stage } = replay
+  // Without a single time in it, a capture has a clock that never moved.
+  const when = Number.isNaN(replay.firstTime) ? () => null : isoOf
   const packetEntry = ({ file, packet }: Place): PacketEntry =>
     files.length > 1 ? { file: file + 1, packet } : { packet }
   const incidents = stage.incidents.list().map((incident): IncidentEntry => {
@@ -66,8 +68,8 @@ export function documentOf(analysis: Analysis) {
       device: deviceName(address, clientIds),
       clientIds,
       hasMoreClientIds,
-      first: isoOf(incident.first),
-      last: isoOf(incident.last),
+      first: when(incident.first),
+      last: when(incident.last),
       count,
       packets: incident.places.map(packetEntry),
       summary: finding.summary,

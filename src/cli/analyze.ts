@@ -8,6 +8,7 @@ import { inspectionOf } from '../config/rulebooks.ts'
 import { configSchema, EMBEDDED, type Config } from '../config/schema.ts'
 import { detectorsOf, policyOf } from '../config/snapshot.ts'
 import { messageOf, PulsewardError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import { Replay } from '../replay/replay.ts'
 import type { Plan } from '../replay/stage.ts'
 import { analysisJson } from './analyze-document.ts'
@@ -45,6 +46,7 @@ export interface AnalyzeIo extends Io {
 
 const usual = 'proxy.yaml'
 const chunkBytes = 1024 * 1024
+const longestMessage = 1024
 
 /**
  * @returns the exit status.
@@ -63,7 +65,7 @@ export async function analyze(argv: string[], io: AnalyzeIo): Promise<number> {
   const files = await readAll(captures, replay, io)
   for (const { name, problem } of files) {
     if (problem !== undefined)
-      io.stderr(`pulseward: warning: "${name}": ${problem.what}, at byte ${problem.at}\n`)
+      io.stderr(`pulseward: warning: "${printable(name)}": ${problem.what}, at byte ${problem.at}\n`)
   }
   const analysis = { replay, files, config: file, withPolicy: policy }
   io.stdout(json ? analysisJson(analysis) : analysisText(analysis))
@@ -142,7 +144,7 @@ async function readAll(captures: readonly string[], replay: Replay, io: AnalyzeI
     reader.end()
     const { problem } = reader
     if (problem?.kind === 'not-a-capture') {
-      throw new PulsewardError('capture-unreadable', 'config', `"${name}": ${problem.what}`)
+      throw new PulsewardError('capture-unreadable', 'config', `"${printable(name)}": ${problem.what}`)
     }
     files.push({ name, problem })
   }
@@ -154,8 +156,13 @@ async function* chunksOf(name: string, path: string): AsyncGenerator<Buffer> {
   try {
     for await (const chunk of createReadStream(path, { highWaterMark: chunkBytes })) yield chunk as Buffer
   } catch (error) {
-    throw new PulsewardError('capture-unreadable', 'config', `"${name}": ${messageOf(error)}`, {
-      cause: error,
-    })
+    throw new PulsewardError(
+      'capture-unreadable',
+      'config',
+      printable(`"${name}": ${messageOf(error)}`, longestMessage),
+      {
+        cause: error,
+      },
+    )
   }
 }

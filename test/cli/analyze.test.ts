@@ -1,11 +1,14 @@
 // `pulseward analyze`: what it prints of captures for people and programs, what policy would have done, and its exit status.
 
 import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { analyze, analyzeHelp, type AnalyzeIo } from '../../src/cli/analyze.ts'
 import { UsageError } from '../../src/cli/io.ts'
 import { ConfigError } from '../../src/config/diagnostics.ts'
 import { pcap, pcapng } from '../help/captures.ts'
+import { Child } from '../help/child.ts'
+import { clientHello } from '../help/client-hello.ts'
 import { Folder } from '../help/folder.ts'
 import { connackPacket, connectPacket, publishPacket, subscribePacket } from '../help/packets.ts'
 import { Wire } from '../help/wire.ts'
@@ -25,6 +28,7 @@ function device(clientId: string): Wire {
     .send('up', publishPacket({ version: 4, topic: 'ward/3', payload: 'ok' }))
 }
 
+const main = join(import.meta.dirname, '../../src/main.ts')
 const observing =
   'listeners: [{ name: ward, bind: "127.0.0.1:1883", upstream: embedded }]\npolicy: { mode: observe }\n'
 
@@ -149,6 +153,55 @@ describe('pulseward analyze', () => {
     const plain = JSON.parse((await run(files, '--json', 'a.pcapng')).stdout)
     expect(plain.policy).toBeUndefined()
     expect(plain.incidents[0].packets).toEqual([{ packet: 7 }])
+  })
+
+  test('TLS clients are listed by what they say before encryption', async () => {
+    const tls = new Wire({ server: { address: '10.0.0.1', port: 8883 } })
+      .open()
+      .send('up', await clientHello())
+    const { stdout, status } = await run({ 'a.pcap': pcap([...ordinary, ...tls.frames]) }, 'a.pcap')
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^connections: 1 MQTT, 1 TLS; \d+ % of MQTT is plaintext$/m)
+    const lines = stdout.split('\n')
+    const [head, row] = lines.slice(lines.indexOf('TLS, which is not decrypted:') + 1)
+    expect(head?.split(/ {2,}/)).toEqual(['DEVICE', 'JA4', 'OFFERS', 'SERVER NAME', 'CONNECTIONS'])
+    expect(row?.split(/ {2,}/)).toEqual([
+      '10.0.0.7',
+      expect.stringMatching(/^t13d/),
+      'TLSv1.3 TLSv1.2',
+      'broker.hospital.example',
+      '1',
+    ])
+  })
+
+  test('a table ends after 200 rows and says how many there are; the document has them all', async () => {
+    const many = Array.from({ length: 205 }, (_, index) => {
+      const client = { address: `10.1.0.${index}`, port: 5 }
+      return new Wire({ client, time: 1_700_000_000_000 + index })
+        .open()
+        .send('up', Buffer.from('GET / HTTP/1.1')).frames
+    })
+    const files = { 'a.pcap': pcap(many.flat()) }
+    const { stdout } = await run(files, 'a.pcap', '--policy')
+    expect(stdout.match(/^… and 5 more; --json lists them$/gm)).toHaveLength(2)
+    expect(table(stdout)).toHaveLength(1 + 200 + 1)
+    const { incidents, policy } = JSON.parse((await run(files, 'a.pcap', '--policy', '--json')).stdout)
+    expect([incidents.length, policy.listed.length, policy.refused, policy.of]).toEqual([205, 205, 205, 205])
+  })
+
+  test('a capture without times has none', async () => {
+    const { stdout } = await run({ 'a.pcapng': pcapng(curious, { block: 'simple' }) }, 'a.pcapng')
+    expect(stdout).toContain('a.pcapng: 7 packets\n')
+    expect(table(stdout)[1]?.slice(0, 2)).toEqual(['notice', '-'])
+  })
+
+  test('is a command of the program', async () => {
+    await using folder = await Folder.make()
+    await writeFile(folder.at('b.pcap'), pcap(broken))
+    await using program = new Child(process.execPath, [main, 'analyze', 'b.pcap'], { cwd: folder.path })
+    expect(await program.ended).toEqual({ code: 3, signal: null })
+    expect(program.stdout.toString()).toContain('topic-empty')
+    expect(program.stderr).toBe('')
   })
 
   test('what a capture leaves out is said', async () => {

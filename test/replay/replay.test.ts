@@ -1,11 +1,9 @@
 // From a capture to all that was found in it: what connections speak, who is judged by what, incidents and refusals.
 
-import { once } from 'node:events'
-import { Duplex } from 'node:stream'
-import { connect } from 'node:tls'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { pcap, pcapng, type Frame } from '../help/captures.ts'
+import { clientHello } from '../help/client-hello.ts'
 import {
   bytes,
   connackPacket,
@@ -15,6 +13,7 @@ import {
   pingrespPacket,
   publishPacket,
   subscribePacket,
+  uint16,
 } from '../help/packets.ts'
 import { capture, planOf, replayed } from '../help/replays.ts'
 import { ethernet, ipv4, Wire, type WireShape } from '../help/wire.ts'
@@ -128,23 +127,6 @@ describe('TLS', () => {
   })
 })
 
-/** What a TLS client of this machine says first. */
-async function clientHello(): Promise<Buffer> {
-  const sides = new Duplex({
-    read() {},
-    write(chunk: Buffer, _encoding, done) {
-      sides.emit('hello', chunk)
-      done()
-    },
-  })
-  const said = once(sides, 'hello')
-  const socket = connect({ socket: sides, servername: 'broker.hospital.example', minVersion: 'TLSv1.2' })
-  socket.on('error', () => {})
-  const [hello] = (await said) as [Buffer]
-  socket.destroy()
-  return hello
-}
-
 describe('a session', () => {
   test('is judged like a live one: a broken rule ends it, with place, time, client and references', () => {
     const topicEmpty = publishPacket({ version: 4, topic: '' })
@@ -249,6 +231,38 @@ describe('a session', () => {
       '10.0.0.7 client-id-churn 10 warning',
     ])
     expect(found(replayed([capture(...connects(10_000))], plan))).toEqual([])
+  })
+})
+
+describe('the same session in any dress is judged the same', () => {
+  const six = {
+    client: { address: 'fe80::7', port: 4711 },
+    server: { address: 'fe80::1', port: 1883 },
+  }
+  const cooked = (packet: Buffer, isIpv6: boolean): Buffer =>
+    bytes(Buffer.alloc(14), uint16(isIpv6 ? 0x86dd : 0x0800), packet)
+  const dresses: [string, WireShape, number][] = [
+    ['Ethernet', {}, 1],
+    ['Ethernet, IPv6', six, 1],
+    ['Ethernet with two VLAN tags', { frame: (packet, is6) => ethernet(packet, is6, [0x88a8, 0x8100]) }, 1],
+    ['Linux cooked', { frame: cooked }, 113],
+    ['Linux cooked, IPv6', { ...six, frame: cooked }, 113],
+    ['raw IP', { frame: (packet) => packet }, 101],
+    ['loopback, IPv6', { ...six, frame: (packet) => bytes(30, 0, 0, 0, packet) }, 0],
+  ]
+
+  test.each(dresses)('%s', (_, shape, link) => {
+    const wire = device('pump-7', shape)
+      .send('up', publish, 5)
+      .send('up', subscribePacket(4, 1, [['#', 0]]))
+      .close()
+    const address = shape.client?.address ?? '10.0.0.7'
+    for (const file of [pcap(wire.frames, { link }), pcapng(wire.frames, { link, little: false })]) {
+      const replay = replayed([file])
+      expect(found(replay)).toEqual([`${address} wide-subscription 1 notice`])
+      expect(replay.stage.incidents.list()[0]?.places).toEqual([{ file: 0, packet: wire.frames.length - 3 }])
+      expect(replay.stage.counts[3]).toBe(1)
+    }
   })
 })
 
