@@ -5,7 +5,7 @@ import { detectorsOf, policyOf } from '../src/config/snapshot.ts'
 import { Replay } from '../src/replay/replay.ts'
 import type { Plan } from '../src/replay/stage.ts'
 import { pcap } from '../test/help/captures.ts'
-import { Wire } from '../test/help/wire.ts'
+import { Wire } from '../test/help/segments.ts'
 import { CONNACK, connectPacket, pubackPacket, publishOncePacket, publishPacket } from './frames.ts'
 import { median } from './statistics.ts'
 

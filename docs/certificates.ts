@@ -12,7 +12,7 @@ export function renderCertificates(cases: readonly Case[]): string {
 
 const introduction = (count: number): string => `# What certificates are judged to be
 
-<!-- Generated from test/tls/cases.ts by "npm run docs"; edit that file instead. -->
+<!-- Generated from test/tls/cases.ts and revocation-cases.ts by "npm run docs"; edit those files instead. -->
 
 Each of these ${count} certificates is made and shown in a real handshake by \`npm test\`, and has to be judged as it says
 here. OpenSSL judges the path it builds; Pulseward judges every path on which a pin could lie by the same limits (path
@@ -26,6 +26,9 @@ length, name constraints, key usage, critical extensions, hashes), and only wher
   \`serverAuth\`; "any purpose" is not enough.
 - Where a certificate is out of date by a clock that says less than the day of this release, or more than a year after an
   otherwise perfect chain ended, a reason says that the clock of this machine may be wrong.
+- "list" is a revocation list in force, "staple" the OCSP response that came with the handshake, asked for in every case;
+  "unknown refused" is \`tls.revocation.unknown: refuse\`, "staple: required" is \`staple: require\`. A list or response that
+  does not count is told, and refuses nobody unless one of these or the certificate itself (must-staple) demands it.
 - A handshake with more than 100 KiB of certificates ends as \`oversized\`, one that takes longer than
   \`timeouts.handshake\` as \`timeout\`; of a chain, sixteen certificates are looked at.
 `

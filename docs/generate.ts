@@ -6,13 +6,16 @@ import { renderJsonSchema, renderReference } from '../src/config/reference.ts'
 import { patches } from '../src/mqtt/patches.ts'
 import { allRules } from '../src/mqtt/rules.ts'
 import { renderMetricsReference } from '../src/observe/reference.ts'
+import { attackers } from '../test/help/attackers.ts'
 import { cases } from '../test/tls/cases.ts'
+import { renderAttackers } from './attackers.ts'
 import { renderCertificates } from './certificates.ts'
 import { renderMap, type MappedFile } from './map.ts'
 import { renderPatches } from './patches.ts'
 import { renderRulesReference } from './rules.ts'
 
 const files = {
+  'attackers.md': renderAttackers(Object.values(attackers)),
   'certificates.md': renderCertificates(cases),
   'map.md': renderMap(await mappedFiles()),
   'metrics.md': renderMetricsReference(),

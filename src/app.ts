@@ -3,30 +3,31 @@
 import { resolve } from 'node:path'
 import { judgeReadiness, type Readiness } from './admin/readiness.ts'
 import { startAdmin, type AdminServer } from './admin/server.ts'
-import { ConfigError, formatDiagnostic, type Diagnostic } from './config/diagnostics.ts'
+import { ConfigError, onOneLine } from './config/diagnostics.ts'
 import { loadConfig, type Loaded } from './config/load.ts'
 import { EMBEDDED } from './config/schema.ts'
 import { compile, type Snapshot, type UpstreamPlan } from './config/snapshot.ts'
 import { watchConfig, type ConfigWatch } from './config/watch.ts'
+import { capacity } from './descriptors.ts'
 import { EmbeddedBroker } from './embedded.ts'
 import { messageOf, PulsewardError } from './errors.ts'
-import { inventory } from './inventory.ts'
+import { inventory, standingsOf } from './inventory.ts'
 import { Evidence } from './evidence/recorder.ts'
+import { Lists } from './lists.ts'
 import { hostPort } from './net/address.ts'
 import type { Lookup } from './net/resolve.ts'
 import { LineLimiter } from './observe/limit.ts'
-import { limitLog, type RootLog } from './observe/log.ts'
+import { limitLog, type Limited, type RootLog } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
-import { readUsage, runtime } from './observe/process.ts'
+import { runtime } from './observe/process.ts'
 import { Canary } from './proxy/canary.ts'
-import type { Hub } from './proxy/hub.ts'
 import { Ports } from './proxy/ports.ts'
-import { reportOf } from './proxy/server.ts'
 import { Sweep } from './proxy/sweep.ts'
 import { Upstream } from './proxy/upstream.ts'
-import { acceptedFile, readAccepted } from './tls/accepted.ts'
+import { knownFiles } from './tls/known.ts'
 import { openAuthority, type Authority } from './tls/authority.ts'
 import type { Sighting } from './tls/sighting.ts'
+import { TrustState } from './tls/trust-state.ts'
 import { version as pulseward } from './version.ts'
 
 interface AppOptions {
@@ -48,9 +49,11 @@ const renewalCheck = 3_600_000
 export class App implements AsyncDisposable {
   readonly #options: AppOptions
   readonly #sweep = new Sweep()
-  readonly #limited: Hub['limited']
+  readonly #limited: Limited
   readonly #ports: Ports
   readonly #evidence: Evidence
+  readonly #lists: Lists
+  readonly #trust: TrustState
   readonly #canary = new Canary(() => this.#upstreams.values(), {
     interval: ({ plan }) => this.#canaryInterval(plan.name),
   })
@@ -72,6 +75,9 @@ export class App implements AsyncDisposable {
     this.#limited = limitLog(options.log, limiter, options.metrics)
     const { metrics } = options
     this.#evidence = new Evidence({ software: { pulseward, ...runtime }, metrics, log: this.#limited })
+    this.#lists = new Lists({ ...options, limited: this.#limited })
+    const onFirstUse = (): void => void this.reload('a broker was met for the first time')
+    this.#trust = new TrustState({ ...options, limited: this.#limited, onFirstUse })
     this.#ports = new Ports({ ...options, limited: this.#limited, sweep: this.#sweep })
   }
 
@@ -133,12 +139,14 @@ export class App implements AsyncDisposable {
     // What a reload opens while it is under way has to be closed too.
     await this.#reloading
     await this.#watch?.[Symbol.asyncDispose]()
+    this.#lists[Symbol.dispose]()
     this.#canary[Symbol.dispose]()
     this.#ports.destroy()
     await this.#ports.close()
     await this.#admin?.[Symbol.asyncDispose]()
     await this.#embedded?.[Symbol.asyncDispose]()
     await this.#evidence[Symbol.asyncDispose]()
+    await this.#trust[Symbol.asyncDispose]()
     this.#sweep[Symbol.dispose]()
   }
 
@@ -168,13 +176,13 @@ export class App implements AsyncDisposable {
     const { log, metrics } = this.#options
     for (const warning of loaded.warnings) log.warn({ warning: onOneLine(warning) }, 'configuration warning')
     const version = (this.#snapshot?.version ?? 0) + 1
-    const accepted = await readAccepted(loaded.config.state, Date.now)
-    for (const warning of accepted.warnings) log.error({ warning }, 'accepted pins')
-    for (const { upstream, pin, at, by } of accepted.pins)
-      log.info({ upstream, pin, at, by }, 'a pin accepted beside those of proxy.yaml')
-    const snapshot = await compile(loaded, version, () => this.#openAuthority(loaded), accepted.pins)
+    const { known, adopt } = await this.#trust.prepare(loaded.config.state)
+    const { listsOf, fill, commit } = await this.#lists.prepare(loaded.config)
+    const authority = (): Promise<Authority> => this.#openAuthority(loaded)
+    const snapshot = await compile(loaded, version, { authority, known, listsOf })
     for (const warning of snapshot.warnings) log.warn({ warning }, 'certificates for devices')
     const upstreams = await this.#prepareUpstreams(snapshot)
+    await fill(upstreams)
     const change = await this.#ports.prepare(snapshot, upstreams)
     try {
       await this.#prepareAdmin(snapshot)
@@ -183,8 +191,10 @@ export class App implements AsyncDisposable {
       await change.abandon()
       throw error
     }
+    adopt()
     this.#snapshot = snapshot
     this.#upstreams = upstreams
+    commit(upstreams)
     this.#evidence.adopt({ state: snapshot.config.state, ...snapshot.config.evidence })
     log.setLevel(snapshot.config.log.level)
     metrics.adopted({ ...inventory(snapshot, upstreams), sha256: snapshot.sha256, version, at: Date.now() })
@@ -203,7 +213,8 @@ export class App implements AsyncDisposable {
     const upstreams = new Map<string, Upstream>()
     const { metrics, lookup } = this.#options
     const evidence = (sighting: Sighting): void => this.#record(sighting)
-    const deps = { metrics, limited: this.#limited, evidence, ...(lookup && { lookup }) }
+    const { profiles, meetFirst: firstUse } = this.#trust
+    const deps = { metrics, limited: this.#limited, evidence, profiles, firstUse, ...(lookup && { lookup }) }
     for (const plan of plans) {
       if (!used.has(plan.name)) continue
       const before = this.#upstreams.get(plan.name)
@@ -221,15 +232,13 @@ export class App implements AsyncDisposable {
   }
 
   #readiness(): Readiness {
-    const upstreams = Object.fromEntries(
-      Array.from(this.#upstreams, ([name, { trusted, servers }]) => [
-        name,
-        { trusted, servers: servers.map(reportOf) },
-      ]),
-    )
     const all = [...this.#upstreams.values()].flatMap(({ servers }) => servers)
     this.#starting &&= all.some(({ checkedAt }) => checkedAt === 0)
-    return judgeReadiness({ draining: this.#draining, starting: this.#starting, upstreams })
+    return judgeReadiness({
+      draining: this.#draining,
+      starting: this.#starting,
+      upstreams: standingsOf(this.#upstreams),
+    })
   }
 
   #record(sighting: Sighting): void {
@@ -259,7 +268,7 @@ export class App implements AsyncDisposable {
 
   /** Watches the files that are in force, where proxy.yaml asks for it. */
   async #follow({ config, files: named }: Loaded): Promise<void> {
-    const files = [...named, acceptedFile(config.state)]
+    const files = [...named, ...knownFiles(config.state)]
     if (!config.reload.watch) {
       await this.#watch?.[Symbol.asyncDispose]()
       this.#watch = undefined
@@ -271,27 +280,21 @@ export class App implements AsyncDisposable {
 
   /** Two descriptors a connection: better told at the start than found out under load. */
   async #countDescriptors(): Promise<void> {
-    const { maxFiles, openFiles = 0 } = await readUsage()
-    if (maxFiles === undefined) return
+    const enough = await capacity()
+    if (enough === undefined) return
     // Beyond its descriptors a proxy would accept devices that it cannot dial for, and serve nobody.
-    this.#ports.capacity = Math.max(1, Math.floor((maxFiles - openFiles - spareDescriptors) / 2))
+    this.#ports.capacity = enough.connections
     const { listeners } = this.snapshot.config
     const wanted = listeners.reduce((sum, { limits }) => sum + limits.connections, 0)
-    if (this.#ports.capacity >= wanted) return
-    const hint = `raise LimitNOFILE or "ulimit -n" to ${wanted * 2 + openFiles + spareDescriptors}, or lower limits.connections`
-    const fields = { descriptors: maxFiles, enoughFor: this.#ports.capacity, hint }
+    if (enough.connections >= wanted) return
+    const hint = `raise LimitNOFILE or "ulimit -n" to ${enough.needed(wanted)}, or lower limits.connections`
+    const fields = { descriptors: enough.descriptors, enoughFor: enough.connections, hint }
     this.#options.log.warn(fields, 'too few file descriptors for limits.connections')
   }
 
   #renew(): void {
     for (const upstream of this.#upstreams.values()) upstream.remind(Date.now())
+    this.#lists.remind(Date.now())
     if (this.snapshot.renewAt < Date.now()) void this.reload('certificates for devices are due')
   }
-}
-
-/** Descriptors kept free of connections, for what comes and goes: the admin's connections, files, probes. */
-const spareDescriptors = 12
-
-function onOneLine(diagnostic: Diagnostic): string {
-  return formatDiagnostic(diagnostic).replaceAll(/\n */g, '; ')
 }

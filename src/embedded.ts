@@ -54,8 +54,11 @@ export class EmbeddedBroker implements AsyncDisposable {
       plaintext: false,
       context,
       trust: trustSettings({ anchors: context.anchors, pins, minVersion: 'TLSv1.3', postQuantum: 'prefer' }),
+      resumption: 'on',
       warnBefore: 0,
-      timeouts: { dial: 5000, handshake: 10_000, distrust: 5000 },
+      profile: { mode: 'off', settle: 0 },
+      strangers: new Set(),
+      timeouts: { dial: 5000, handshake: 10_000, connack: 30_000, distrust: 5000 },
     }
     return new EmbeddedBroker(plan, server, broker)
   }

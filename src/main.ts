@@ -30,7 +30,8 @@ commands:
   pin      show a broker's certificates and what to paste to pin it
   pki      show the local CA, or issue a certificate with it
   schema   print the JSON Schema of proxy.yaml
-  trust    accept a broker's new pin after a rotation, list or revoke it
+  trust    accept a broker's new pin after a rotation, list or revoke it;
+           show what was learnt of brokers, or have it forgotten
 
   -h, --help     this text; "pulseward COMMAND --help" says more
   -V, --version  the version

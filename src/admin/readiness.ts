@@ -26,6 +26,8 @@ export interface UpstreamReadiness {
   /** Whether a device's session could be forwarded: at least one server is trusted. */
   readonly trusted: boolean
   readonly servers: readonly ServerReadiness[]
+  /** What of its trust stands on first use alone, one sentence each. */
+  readonly firstUse: readonly string[]
 }
 
 export interface Readiness {

@@ -1,5 +1,4 @@
 // `pulseward check --live`: one round of the canary without the proxy, and what it says of each server and address.
-import { compileUpstream } from '../config/snapshot.ts'
 import type { Loaded } from '../config/load.ts'
 import { messageOf } from '../errors.ts'
 import { hostPort } from '../net/address.ts'
@@ -7,7 +6,11 @@ import type { Lookup } from '../net/resolve.ts'
 import { printable } from '../printable.ts'
 import type { Outcome } from '../proxy/meeting.ts'
 import { round } from '../proxy/round.ts'
-import { readAccepted } from '../tls/accepted.ts'
+import { leastLink, type Least } from '../tls/drift.ts'
+import { offeredGroups } from '../tls/groups.ts'
+import { adaptTo } from '../tls/profile.ts'
+import { readProfiles } from '../tls/profile-book.ts'
+import { compileAlone } from './lists.ts'
 import { momentText, nameLine } from '../tls/words.ts'
 
 interface LiveCertificate {
@@ -22,6 +25,8 @@ interface LiveAddress {
   readonly verdict: string
   readonly causes: readonly string[]
   readonly reasons: readonly string[]
+  /** What was noticed and not held against it. */
+  readonly remarks?: readonly string[] | undefined
   readonly hint?: string | undefined
   /** `TLSv1.3 X25519MLKEM768`, and with whom it is paired, or `plaintext`; absent where there was no connection. */
   readonly link?: string
@@ -55,11 +60,14 @@ interface Found {
  *
  * @throws {PulsewardError} where a file named in proxy.yaml is not what it should be.
  */
-export async function checkLive({ config }: Loaded, lookup: Lookup): Promise<LiveReport> {
-  const accepted = await readAccepted(config.state)
-  const plans = Object.entries(config.upstreams).map(([name, upstream]) =>
-    compileUpstream(name, upstream, { accepted: accepted.pins, state: config.state }),
-  )
+export async function checkLive(
+  { config }: Loaded,
+  lookup: Lookup,
+  warn: (warning: string) => void,
+): Promise<LiveReport> {
+  // The proxy tells of a damaged file; here it only means that nothing is known.
+  const profiles = await readProfiles(config.state).catch(() => undefined)
+  const plans = await compileAlone(config, Object.keys(config.upstreams), warn)
   const { signal } = new AbortController()
   const found = await Promise.all(
     plans.map(async (plan) => {
@@ -71,7 +79,14 @@ export async function checkLive({ config }: Loaded, lookup: Lookup): Promise<Liv
         address: string,
         outcome: Outcome,
       ): void => void byServer.get(server)?.addresses.set(address, describe(address, outcome))
-      await round(plan, plan.servers, {
+      const least = (server: string): Least | undefined => {
+        const { mode, settle } = plan.profile
+        const profile = mode === 'enforce' ? profiles?.get(plan.name)?.get(server) : undefined
+        if (profile === undefined) return undefined
+        adaptTo(profile, offeredGroups(plan.trust.postQuantum))
+        return leastLink(profile, settle)
+      }
+      await round({ ...plan, least }, plan.servers, {
         lookup,
         signal,
         onAddresses: (server, _addresses, omitted) => {
@@ -98,13 +113,15 @@ export async function checkLive({ config }: Loaded, lookup: Lookup): Promise<Liv
 function describe(address: string, outcome: Outcome): LiveAddress {
   const unseen = { address, causes: [], certificates: [] }
   if (outcome.kind === 'failed') {
-    return { ...unseen, verdict: outcome.reason, reasons: [], hint: outcome.hint }
+    const { reason, hint, suspicion } = outcome
+    if (suspicion === undefined) return { ...unseen, verdict: reason, reasons: [], hint }
+    return { ...unseen, verdict: suspicion.verdict, causes: [reason], reasons: [suspicion.says], hint }
   }
   if (outcome.kind === 'defect') {
     return { ...unseen, verdict: 'unjudged', reasons: [`a defect in Pulseward: ${messageOf(outcome.error)}`] }
   }
   const { facts, verdict, pairedWith } = outcome
-  const { verdict: kind, causes, reported, hint, path } = verdict
+  const { verdict: kind, causes, reported, hint, path, remarks } = verdict
   const reasons = reported?.reasons.map((one) => `let through by pinMode: ${one}`) ?? verdict.reasons
   const certificates = (path.length > 0 ? path : facts.served).map((certificate) => ({
     subject: nameLine(certificate.subject),
@@ -112,15 +129,16 @@ function describe(address: string, outcome: Outcome): LiveAddress {
   }))
   const proven = pairedWith === undefined ? '' : `, paired with ${pairedWith}`
   const link = facts.protocol === 'none' ? 'plaintext' : `${facts.protocol} ${facts.group}${proven}`
-  return { address, verdict: kind, causes, reasons, hint, link, certificates }
+  return { address, verdict: kind, causes, reasons, remarks, hint, link, certificates }
 }
 
 function linesOf({ upstream, server, omitted, addresses }: LiveServer): string[] {
   return [
     `${upstream} ${server}`,
-    ...addresses.flatMap(({ address, verdict, causes, reasons, hint, link, certificates }) => [
+    ...addresses.flatMap(({ address, verdict, causes, reasons, remarks = [], hint, link, certificates }) => [
       `  ${address}  ${verdict}${causes.length > 0 ? ` (${causes.join(', ')})` : ''}${link === undefined ? '' : `  ${link}`}`,
       ...reasons.map((reason) => `    ${printable(reason)}`),
+      ...remarks.map((remark) => `    noticed: ${printable(remark)}`),
       ...(hint === undefined ? [] : [`    hint: ${hint}`]),
       ...certificates.map(({ subject, notAfter }) => `    until ${notAfter}  ${subject}`),
     ]),

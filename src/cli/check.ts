@@ -7,6 +7,7 @@ import type { Loaded } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { systemLookup } from '../net/resolve.ts'
 import type { Lookup } from '../net/resolve.ts'
+import { listLine, reportLists } from './check-lists.ts'
 import { checkLive } from './check-live.ts'
 import { UsageError } from './io.ts'
 import type { Io } from './io.ts'
@@ -15,7 +16,8 @@ export const checkHelp = `usage: pulseward check [-c FILE] [--live] [--json]
 
 Reads a configuration as "pulseward run" would, the certificates and keys it
 names included, and lists every mistake with its line and column on standard
-error. Nothing is started, and no broker is asked unless --live says so.
+error; of revocation lists in files it says by whom they are and until when
+they count. Nothing is started, and no broker is asked unless --live says so.
 
   -c, --config FILE  the configuration, instead of proxy.yaml
       --live         then shakes hands with every address of every server of
@@ -24,9 +26,11 @@ error. Nothing is started, and no broker is asked unless --live says so.
                      no MQTT is sent, and the proxy need not run
       --json         one JSON document on standard output instead of text:
                      { ok, file, sha256, diagnostics: [{ file, line, column,
-                     path, message, hint, severity }] }; with --live also
+                     path, message, hint, severity }], lists: [{ upstream,
+                     file, issuer, number, revoked, nextUpdate, signer }] };
+                     with --live also
                      live: [{ upstream, server, trusted, omitted, addresses:
-                     [{ address, verdict, causes, reasons, hint, link,
+                     [{ address, verdict, causes, reasons, remarks, hint, link,
                      certificates: [{ subject, notAfter }] }] }]
   -h, --help         this text
 
@@ -46,15 +50,18 @@ export async function check(argv: string[], io: Io, lookup: Lookup = systemLooku
   }
   const outcome = load(file, io)
   const diagnostics = 'loaded' in outcome ? outcome.loaded.warnings : outcome.diagnostics
+  const lists = 'loaded' in outcome ? reportLists(outcome.loaded.config) : undefined
   if (!json) {
     for (const diagnostic of diagnostics) io.stderr(`${formatDiagnostic(diagnostic)}\n`)
     if ('loaded' in outcome) io.stdout(`${file}: ok: ${summarise(outcome.loaded.config)}\n`)
+    for (const list of lists ?? []) io.stdout(`${listLine(list)}\n`)
   }
-  const live = isLive && 'loaded' in outcome ? await checkLive(outcome.loaded, lookup) : undefined
+  const warn = (warning: string): void => io.stderr(`pulseward: warning: ${warning}\n`)
+  const live = isLive && 'loaded' in outcome ? await checkLive(outcome.loaded, lookup, warn) : undefined
   const ok = 'loaded' in outcome && live?.ok !== false
   if (json) {
     const sha256 = 'loaded' in outcome ? outcome.loaded.sha256 : undefined
-    io.stdout(`${JSON.stringify({ ok, file, sha256, diagnostics, live: live?.servers })}\n`)
+    io.stdout(`${JSON.stringify({ ok, file, sha256, diagnostics, lists, live: live?.servers })}\n`)
   } else if (live !== undefined) io.stdout(live.text)
   return ok ? 0 : 1
 }

@@ -1,4 +1,5 @@
 // What a command may touch of the world, handed to it by main, and how it says that it was called wrongly.
+import { userInfo } from 'node:os'
 import { PulsewardError, messageOf } from '../errors.ts'
 
 /** The outside of a command; texts are written as they are, line ends included. */
@@ -23,4 +24,16 @@ export class UsageError extends PulsewardError {
     const message = sentence.charAt(0).toLowerCase() + sentence.slice(1)
     return new UsageError(message, `see "pulseward ${command} --help"`)
   }
+}
+
+/** Who does this, by the operating system; whoever is behind sudo, too. */
+export function userName(): string {
+  const sudo = process.env['SUDO_USER']
+  let user: string
+  try {
+    user = userInfo().username
+  } catch {
+    user = `uid ${process.getuid?.() ?? 'unknown'}` // a container's user may have no name
+  }
+  return sudo === undefined || sudo === user ? user : `${user} (${sudo})`
 }

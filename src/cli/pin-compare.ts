@@ -15,7 +15,7 @@ export interface Compared {
 }
 
 interface Row {
-  /** `pins[0]` of proxy.yaml, or `accepted`. */
+  /** `pins[0]` of proxy.yaml, `accepted`, or `first use`. */
   readonly source: string
   readonly pin: string
   /** In effect, by what was seen: a pin in no certificate of the chain is the backup (RFC 7469, 4.3). */
@@ -79,7 +79,7 @@ function rowOf(pin: Pin, index: number, { at, served, path }: Seen & { readonly 
     ...(anchor !== undefined && !holds(served, anchor) && answersTo(anchor, pin) ? ['anchor'] : []),
   ]
   return {
-    source: pin.accepted === true ? 'accepted' : `pins[${index}]`,
+    source: sourceOf(pin, index),
     pin: pin.pin,
     role: pinsIn(path, [pin]).length > 0 ? 'current' : 'backup',
     markedBackup: pin.backup === true,
@@ -90,6 +90,11 @@ function rowOf(pin: Pin, index: number, { at, served, path }: Seen & { readonly 
     daysLeft: pin.notAfter === undefined ? undefined : daysLeft(pin.notAfter, at),
     comment: pin.comment,
   }
+}
+
+function sourceOf({ accepted, firstUse }: Pin, index: number): string {
+  if (firstUse !== undefined) return 'first use'
+  return accepted === true ? 'accepted' : `pins[${index}]`
 }
 
 function changesIn(rows: readonly Row[], pins: readonly Pin[], { served, path }: Seen): string[] {
@@ -108,6 +113,9 @@ function changesIn(rows: readonly Row[], pins: readonly Pin[], { served, path }:
     ...current
       .filter(({ source }) => source === 'accepted')
       .map(({ pin }) => `${pin} is only accepted: move it into proxy.yaml, then revoke it`),
+    ...current
+      .filter(({ source }) => source === 'first use')
+      .map(({ pin }) => `${pin} stands on first use alone: have it confirmed, then put it into proxy.yaml`),
     ...rows
       .filter(({ role, markedBackup }) => path.length > 0 && role === 'backup' && !markedBackup)
       .map(

@@ -9,7 +9,9 @@ import { isPostQuantum } from '../tls/groups.ts'
 import { explainFailure } from '../tls/failure.ts'
 import { pinOf } from '../tls/pins.ts'
 import { daysLeft } from '../tls/ends.ts'
+import { factsOf } from '../tls/extensions.ts'
 import { printable } from '../printable.ts'
+import type { Staple } from '../tls/staple.ts'
 import { momentText, nameLine } from '../tls/words.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
 
@@ -56,7 +58,9 @@ export function handshakeReport(
     verdict: kind,
     causes,
     reasons,
+    remarks: verdict.remarks,
     hint,
+    staple: verdict.staple && stapleOf(verdict.staple),
     certificates,
     path,
     ...(verdict.reported && { reported: verdict.reported }),
@@ -91,6 +95,7 @@ function shownCertificates({ served }: HandshakeFacts, { path }: Verdict): Shown
 }
 
 function describeCertificate({ role, certificate }: Shown, at: number) {
+  const stated = factsOf(certificate)
   return {
     role,
     subject: nameLine(certificate.subject),
@@ -103,7 +108,13 @@ function describeCertificate({ role, certificate }: Shown, at: number) {
       : daysLeft(certificate.validToDate.getTime(), at),
     fingerprint: certificate.fingerprint256,
     pin: pinText(certificate),
+    logs: stated?.timestamps ?? 0,
+    mustStaple: stated?.mustStaple ?? false,
   }
+}
+
+function stapleOf({ thisUpdate, until }: Staple) {
+  return { thisUpdate: momentText(new Date(thisUpdate)), until: momentText(new Date(until)) }
 }
 
 function certificateLines(shown: ReturnType<typeof describeCertificate>): string[] {
@@ -113,13 +124,15 @@ function certificateLines(shown: ReturnType<typeof describeCertificate>): string
     ...(shown.names === '' ? [] : [`  names   ${shown.names}`]),
     `  valid   ${shown.notBefore} to ${shown.notAfter} (${shown.daysLeft ?? 'unknown'} days left)`,
     `  pin     ${shown.pin}`,
+    ...(shown.logs === 0 ? [] : [`  logs    ${shown.logs} transparency logs vouch for it`]),
+    ...(shown.mustStaple ? ['  staple  only to be taken with an OCSP response'] : []),
     '',
   ]
 }
 
 function verdictLines(
   facts: HandshakeFacts,
-  { verdict, causes, reasons, hint, path, reported }: Verdict,
+  { verdict, causes, reasons, hint, path, reported, staple, remarks = [] }: Verdict,
 ): string[] {
   if (verdict !== 'trusted') {
     return [
@@ -131,6 +144,8 @@ function verdictLines(
   return [
     `chain verifies: ${path.map(({ subject }) => `"${nameLine(subject)}"`).join(' <- ')}`,
     `name verifies: "${facts.name}"`,
+    ...(staple === undefined ? [] : [`not revoked: by its OCSP response, until ${stapleOf(staple).until}`]),
+    ...remarks.map((remark) => `noticed: ${remark}`),
     ...(reported?.reasons ?? []).map((reason) => `only because pinMode is report: ${reason}`),
   ]
 }

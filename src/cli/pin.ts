@@ -7,20 +7,20 @@ import { readBounded } from '../config/files.ts'
 import { parseHost, parseServer } from '../config/endpoint.ts'
 import type { Server } from '../config/endpoint.ts'
 import { loadConfig } from '../config/load.ts'
-import { compileUpstream } from '../config/snapshot.ts'
 import { parseDuration } from '../config/units.ts'
 import { messageOf, PulsewardError } from '../errors.ts'
 import { hostPort } from '../net/address.ts'
 import { PAIR_PROTOCOL } from '../pair/frame.ts'
-import { readAccepted } from '../tls/accepted.ts'
 import { brokerContext, brokerOptions } from '../tls/contexts.ts'
 import type { BrokerContext } from '../tls/contexts.ts'
+import { CrlShelf } from '../tls/crl-source.ts'
 import { explainFailure } from '../tls/failure.ts'
-import { describe } from '../tls/handshake.ts'
+import { describe, keepStaple } from '../tls/handshake.ts'
 import { judge, trustSettings } from '../tls/trust.ts'
 import type { HandshakeFacts } from '../tls/verdict.ts'
 import { UsageError } from './io.ts'
 import type { Io } from './io.ts'
+import { compileAlone } from './lists.ts'
 import { failureReport, handshakeReport } from './pin-report.ts'
 
 export const pinHelp = `usage: pulseward pin HOST[:PORT] [--servername NAME] [--ca FILE]... [--json]
@@ -85,6 +85,7 @@ export async function pin(argv: string[], io: Io): Promise<number> {
     ca: ca.length === 0 ? 'system' : ca.map((file) => readCa(resolve(io.cwd, file), file)),
     minVersion: 'TLSv1.2', // the least a broker may speak at all; what it really speaks is printed
     postQuantum: 'prefer',
+    staple: true,
     ...(compared && { weakCertificates: compared.tls.weakCertificates }),
   })
   let facts: HandshakeFacts
@@ -97,7 +98,8 @@ export async function pin(argv: string[], io: Io): Promise<number> {
     return 1
   }
   const { anchors } = context
-  const lenient = { anchors, pins: [], minVersion: 'TLSv1.2', postQuantum: 'prefer' } as const
+  const revocation = { staple: 'check', unknown: 'accept', lists: new CrlShelf([]) } as const
+  const lenient = { anchors, pins: [], minVersion: 'TLSv1.2', postQuantum: 'prefer', revocation } as const
   const settings = compared === undefined ? lenient : { ...compared.plan.trust, anchors }
   const verdict = judge(facts, trustSettings(settings))
   const { text, json } = handshakeReport(given, facts, verdict, compared)
@@ -109,7 +111,8 @@ export async function pin(argv: string[], io: Io): Promise<number> {
 async function configured({ server, config, upstream }: Arguments, io: Io) {
   if (config === undefined && upstream === undefined) return undefined
   const file = config ?? 'proxy.yaml'
-  const { upstreams, state } = loadConfig(file, io.env, io.cwd).config
+  const loaded = loadConfig(file, io.env, io.cwd).config
+  const { upstreams } = loaded
   const found = Object.entries(upstreams).find(([name, { servers }]) =>
     upstream === undefined
       ? servers.some(({ host, port }) => host === server.host && port === server.port)
@@ -124,9 +127,9 @@ async function configured({ server, config, upstream }: Arguments, io: Io) {
       hint: `name one with --upstream: it has ${Object.keys(upstreams).join(', ') || 'none'}`,
     })
   }
-  const { pins, warnings } = await readAccepted(state)
-  for (const warning of warnings) io.stderr(`pulseward: warning: ${warning}\n`)
-  const plan = compileUpstream(...found, { accepted: pins, state })
+  const warn = (warning: string): void => io.stderr(`pulseward: warning: ${warning}\n`)
+  const [plan] = await compileAlone(loaded, [found[0]], warn)
+  if (plan === undefined) throw new Error('an upstream that was there')
   return { plan, file, tls: found[1].tls }
 }
 
@@ -187,6 +190,7 @@ async function shakeHands(
 ): Promise<HandshakeFacts> {
   const { promise, resolve: settle, reject } = Promise.withResolvers<HandshakeFacts>()
   const socket: TLSSocket = connect({ ...server, ...brokerOptions(context, name, protocols) })
+  keepStaple(socket)
   const timer = setTimeout(
     () => reject(Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' })),
     timeout,

@@ -109,6 +109,14 @@ function doubtfulUpstream({ path, value }: Part<UpstreamConfig>): Problem[] {
       severity: 'warning',
     })
   }
+  const { crl, staple, unknown } = value.tls.revocation
+  if (unknown === 'refuse' && staple === 'off' && crl.length === 0) {
+    problems.push({
+      path: [...path, 'tls', 'revocation', 'unknown'],
+      message: 'nobody is ever known to be good: there is no list, and no staple is asked for',
+      hint: 'name the lists of its CAs in crl',
+    })
+  }
   if (value.tls.postQuantum === 'require' && value.tls.minVersion !== 'TLSv1.3') {
     problems.push({
       path: [...path, 'tls', 'minVersion'],
@@ -122,14 +130,15 @@ function doubtfulUpstream({ path, value }: Part<UpstreamConfig>): Problem[] {
 /** A set of pins has to outlive a change of the broker's key (RFC 7469, 4.3). */
 function doubtfulPins({ path, value }: Part<UpstreamConfig>, now: number): Problem[] {
   if (value.servers.every(({ plaintext }) => plaintext)) return []
-  const { pins, singlePin, pinMode, warnBefore } = value.tls
+  const { pins, singlePin, pinMode, warnBefore, firstUse } = value.tls
   const at = [...path, 'tls', 'pins']
   const problems: Problem[] = []
   const warn = (message: string, hint: string, place: readonly PropertyKey[] = at): void =>
     void problems.push({ path: place, message, hint, severity: 'warning' })
   const lasting = pins.filter((pin) => hasFuture(pin, now))
   const different = new Set(lasting.map(({ pin }) => pin)).size
-  if (pins.length === 0) {
+  if (firstUse === 'accept') problems.push(...doubtfulFirstUse(path, value))
+  else if (pins.length === 0) {
     warn(
       'no pins: only the chain and the name of the broker are checked',
       'add what "pulseward pin HOST:PORT" prints',
@@ -170,6 +179,31 @@ function doubtfulPins({ path, value }: Part<UpstreamConfig>, now: number): Probl
     }
   }
   return problems
+}
+
+/** Where nothing is known, anything may be the first: somebody in the middle as well as the broker. */
+function doubtfulFirstUse(path: readonly PropertyKey[], { tls, pair }: UpstreamConfig): Problem[] {
+  const at = [...path, 'tls', 'firstUse']
+  if (pair !== undefined) {
+    const hint = 'remove firstUse: a pair proves who answers, with pins or without'
+    return [{ path: at, message: 'the key of a far end that proved nothing yet would be stored', hint }]
+  }
+  if (tls.pins.length > 0) {
+    const hint = 'remove firstUse, or remove pins'
+    return [{ path: at, message: 'has no effect: there are pins, and they say who the broker is', hint }]
+  }
+  if (tls.pinMode === 'report') {
+    const hint = 'remove pinMode: what was seen first is only worth something if nothing else is let through'
+    return [{ path: at, message: 'pinMode is report: a broker with another key would be let through', hint }]
+  }
+  return [
+    {
+      path: at,
+      message: 'the key a server shows first is trusted, and nothing proves whose it is',
+      hint: 'compare "pulseward trust list" with the pin that the administrator of the broker names, then put it into pins',
+      severity: 'warning',
+    },
+  ]
 }
 
 function reservedNames({ upstreamNames }: Parts): Problem[] {

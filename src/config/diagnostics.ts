@@ -49,6 +49,11 @@ export function formatDiagnostic(diagnostic: Diagnostic): string {
   return `${place(diagnostic)}${diagnostic.message}${hint}`
 }
 
+/** The same on one line, for a log. */
+export function onOneLine(diagnostic: Diagnostic): string {
+  return formatDiagnostic(diagnostic).replaceAll(/\n */g, '; ')
+}
+
 /** `listeners[0].bind`, `upstreams["no label"]`. */
 export function formatPath(path: readonly PropertyKey[]): string {
   let text = ''

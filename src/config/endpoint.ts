@@ -96,6 +96,34 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 }
 
+/** Whether a place is asked over HTTP rather than read from disk. */
+export function isUrl(place: string): boolean {
+  return /^https?:\/\//.test(place)
+}
+
+/**
+ * Reads where a list is published, `http://pki.example/ca.crl`, or takes the path of a file as it is.
+ *
+ * @throws {PulsewardError} `place-invalid`, blame `config`.
+ */
+export function parsePlace(text: string): string {
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase()
+  if (scheme === undefined) {
+    if (text === '' || text.includes('\0')) throw refuse('place', 'expected the path of a file, or a URL')
+    return text
+  }
+  const url = URL.parse(text)
+  if (url === null || (scheme !== 'http' && scheme !== 'https')) {
+    const hint = scheme === 'ldap' ? 'have the CA publish it over HTTP too, or copy it to a file' : undefined
+    throw refuse('place', 'expected a URL that begins with "http://" or "https://"', hint)
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw refuse('place', 'expected a URL without user name and password', 'lists are public')
+  }
+  if (url.hash !== '' || url.href.length > 500) throw refuse('place', 'expected a shorter URL, without "#"')
+  return url.href
+}
+
 function covers(host: string, other: string): boolean {
   if (host === other || host === '::') return true
   return host === '0.0.0.0' && !isIPv6(other)

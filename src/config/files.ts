@@ -6,27 +6,30 @@ import type { Stats } from 'node:fs'
 import { resolve } from 'node:path'
 import { PulsewardError } from '../errors.ts'
 import { readCertificates } from '../tls/anchors.ts'
+import { LARGEST_LISTS, readCrls } from '../tls/crl.ts'
+import type { Crl } from '../tls/crl.ts'
 import type { Problem } from './diagnostics.ts'
+import { isUrl } from './endpoint.ts'
 import { checkPairKeys } from './pairing.ts'
 import type { Parts } from './parts.ts'
 import type { KeyPair } from './schema.ts'
 
-/** Largest file read: proxy.yaml itself, a CA bundle, a key. */
+/** Largest file read unless said otherwise: proxy.yaml itself, a CA bundle, a key. */
 const LARGEST_FILE = 1_048_576
 
 type Path = readonly PropertyKey[]
 
 /**
- * Reads a file of at most 1 MiB.
+ * Reads a file of at most `most` bytes, 1 MiB unless given.
  *
  * @throws {PulsewardError} `file-missing` or `file-unreadable`, blame `config`; names neither the file nor what it holds.
  */
-export function readBounded(file: string): Buffer {
+export function readBounded(file: string, most = LARGEST_FILE): Buffer {
   let descriptor: number | undefined
   try {
     // Without O_NONBLOCK a FIFO would hold the proxy here for ever.
     descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK)
-    const { size } = checkRegular(fstatSync(descriptor))
+    const { size } = checkRegular(fstatSync(descriptor), most)
     const bytes = Buffer.alloc(size)
     let length = 0
     while (length < size) {
@@ -43,7 +46,7 @@ export function readBounded(file: string): Buffer {
 }
 
 /** What is wrong with the files the parts name. */
-export function checkFiles(parts: Parts, directory: string): Problem[] {
+export function checkFiles(parts: Parts, directory: string, now = Date.now()): Problem[] {
   const problems: Problem[] = []
   /** Runs one check; what it throws becomes a problem at the option that named the file. */
   const check = <Value>(path: Path, run: () => Value): Value | undefined => {
@@ -70,13 +73,32 @@ export function checkFiles(parts: Parts, directory: string): Problem[] {
     if (certificate !== 'auto') checkPair([...path, 'tls', 'certificate'], certificate)
   }
   for (const { path, value } of parts.upstreams) {
-    const { ca, clientCertificate } = value.tls
+    const { ca, clientCertificate, revocation } = value.tls
     for (const [index, file] of ca === 'system' ? [] : ca.entries()) {
       check([...path, 'tls', 'ca', index], () => readCertificates(readText(resolve(directory, file))))
     }
     if (clientCertificate !== undefined) checkPair([...path, 'tls', 'clientCertificate'], clientCertificate)
+    for (const [index, place] of revocation.crl.entries()) {
+      const at = [...path, 'tls', 'revocation', 'crl', index]
+      const lists = isUrl(place)
+        ? []
+        : check(at, () => readCrls(readBounded(resolve(directory, place), LARGEST_LISTS)))
+      problems.push(...endedLists(at, lists ?? [], now))
+    }
   }
   return [...problems, ...checkPairKeys(parts, directory, readText)]
+}
+
+function endedLists(path: Path, lists: readonly Crl[], now: number): Problem[] {
+  return lists
+    .filter(({ nextUpdate }) => nextUpdate < now)
+    .map(({ nextUpdate }) => ({
+      path,
+      message: `this list counted until ${new Date(nextUpdate).toISOString()}: since then it clears nobody`,
+      hint: 'copy a fresh one from its CA, or name the URL where the CA publishes it',
+      severity: 'warning',
+      quote: true,
+    }))
 }
 
 function readText(file: string): string {
@@ -105,10 +127,10 @@ function readKey(file: string): KeyObject {
   }
 }
 
-function checkRegular(stats: Stats): Stats {
+function checkRegular(stats: Stats, most: number): Stats {
   if (!stats.isFile())
     throw unreadable(stats.isDirectory() ? 'this is a directory' : 'this is not a regular file')
-  if (stats.size > LARGEST_FILE) throw unreadable('the file is larger than 1 MiB')
+  if (stats.size > most) throw unreadable(`the file is larger than ${most / 1_048_576} MiB`)
   return stats
 }
 

@@ -1,6 +1,7 @@
 // The paths in proxy.yaml: made absolute, and listed.
 import { resolve } from 'node:path'
 import { identityFile } from '../pair/identity.ts'
+import { isUrl } from './endpoint.ts'
 import type { PairConfig } from './pair-schema.ts'
 import type { Config, KeyPair } from './schema.ts'
 
@@ -25,10 +26,14 @@ export function resolvePaths(config: Config, directory: string): Config {
     }
   })
   const upstreams = Object.entries(config.upstreams).map(([name, upstream]) => {
-    const { ca, clientCertificate } = upstream.tls
+    const { ca, clientCertificate, revocation } = upstream.tls
     const tls = {
       ...upstream.tls,
       ca: ca === 'system' ? ca : ca.map((file) => resolve(directory, file)),
+      revocation: {
+        ...revocation,
+        crl: revocation.crl.map((place) => (isUrl(place) ? place : resolve(directory, place))),
+      },
       ...(clientCertificate === undefined ? {} : { clientCertificate: pair(clientCertificate) }),
     }
     return [name, { ...upstream, tls, ...(upstream.pair && { pair: shared(upstream.pair) }) }] as const
@@ -49,6 +54,7 @@ export function filesOf(config: Config): string[] {
   }
   for (const { tls } of Object.values(config.upstreams)) {
     if (tls.ca !== 'system') for (const file of tls.ca) files.add(file)
+    for (const place of tls.revocation.crl) if (!isUrl(place)) files.add(place)
     if (tls.clientCertificate !== undefined)
       files.add(tls.clientCertificate.cert).add(tls.clientCertificate.key)
   }

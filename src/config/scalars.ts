@@ -4,7 +4,7 @@ import { PulsewardError } from '../errors.ts'
 import { parsePeer } from '../pair/keys.ts'
 import { asWholePin, isWholePin, parsePin } from '../tls/pins.ts'
 import type { Pin } from '../tls/pinset.ts'
-import { parseAddress, parseHost, parseServer } from './endpoint.ts'
+import { parseAddress, parseHost, parsePlace, parseServer } from './endpoint.ts'
 import { durationPattern, parseDate, parseDuration, parseSize, parseSpan, sizePattern } from './units.ts'
 import type { DayEnd } from './units.ts'
 
@@ -156,6 +156,11 @@ export function path(what: 'file' | 'directory') {
     if (spelled === '' || spelled.includes('\0')) throw refusal(`expected the path of a ${what}`)
     return spelled
   }).meta({ kind: what })
+}
+
+/** A file, or where it is published over HTTP. */
+export function place() {
+  return text(parsePlace).meta({ kind: 'file or URL' })
 }
 
 /** A name that becomes a metric label. */

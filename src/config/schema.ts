@@ -1,72 +1,14 @@
 // Every option of proxy.yaml, with its meaning, unit, range and default: the only place an option exists.
-import { hostname } from 'node:os'
 import { z } from 'zod'
 import { defaultDetectors, detectorSchema } from '../detect/registry.ts'
-import { parseHost } from './endpoint.ts'
+import { keyPair, limits, listenerTls } from './device-schema.ts'
 import { classSchema, inspectionSchema } from './inspection-schema.ts'
 import { farEndSchema, nearEndSchema, plaintextSchema } from './pair-schema.ts'
 import { address, count, duration, hostName, name, path, pinEntry, server, size, span } from './scalars.ts'
+import { revocationSchema } from './revocation-schema.ts'
 
 /** The upstream that needs no entry: a broker inside Pulseward, for trying it out. */
 export const EMBEDDED = 'embedded'
-
-const keyPair = z.strictObject({
-  cert: path('file').describe('PEM file with the certificate, and the intermediate ones after it.'),
-  key: path('file').describe('PEM file with the private key of that certificate, without a passphrase.'),
-})
-
-const limits = z.strictObject({
-  connections: count(1, 1_000_000)
-    .default(10_000)
-    .describe('Connections open at once; one more is closed as soon as it is accepted.'),
-  perAddress: count(1, 1_000_000)
-    .default(64)
-    .describe('Connections open at once from one IP address; raise it where devices share one behind NAT.'),
-  connectTimeout: duration({ min: '10ms', max: '10m' })
-    .prefault('10s')
-    .describe('Time a device has, from accept, to finish TLS and send a whole CONNECT.'),
-  maxConnectPacket: size({ min: '64B', max: '256MiB' })
-    .prefault('64KiB')
-    .describe('Largest CONNECT, which is held in memory whole, will and password included.'),
-  maxControlPacket: size({ min: '64B', max: '16MiB' })
-    .prefault('256KiB')
-    .describe(
-      'Largest other packet that is held in memory whole, or head of a PUBLISH; its payload streams through.',
-    ),
-  maxPacket: size({ min: '64B', max: '256MiB' })
-    .prefault('2MiB')
-    .describe('Largest PUBLISH in either direction, payload included; the session ends on a larger one.'),
-  idle: duration({ min: '100ms', max: '24d' })
-    .prefault('24h')
-    .describe('Silence after which a device that asked for no keep alive is closed.'),
-  halfClose: duration({ min: '10ms', max: '1h' })
-    .prefault('60s')
-    .describe('Time a session of which one side has finished may stay open without a byte moving.'),
-})
-
-const listenerTls = z.strictObject({
-  certificate: z
-    .union([z.literal('auto'), keyPair], { error: 'expected auto, or cert and key' })
-    .prefault('auto')
-    .describe('What devices are shown: `auto` is minted by the local CA in `state`, or name your own files.'),
-  names: z
-    .array(hostName())
-    .min(1)
-    .max(64)
-    .optional()
-    .transform((given) => given ?? localNames())
-    .meta({
-      description:
-        'Names and addresses the `auto` certificate is good for: what devices have in their settings.',
-      otherwise: 'localhost, 127.0.0.1, ::1 and the name of the machine',
-    }),
-  minVersion: z
-    .enum(['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'])
-    .default('TLSv1.2')
-    .describe(
-      'Oldest TLS a device may speak; below TLSv1.2 is broken (RFC 8996), for devices that know no other.',
-    ),
-})
 
 export const listenerSchema = z.strictObject({
   name: name.describe('Name in metrics and logs: lower-case letters, digits and dashes.'),
@@ -110,6 +52,12 @@ const upstreamTls = z.strictObject({
     .describe(
       'Public keys of which one must be in the verified chain; keep one of a spare key. See `pulseward pin`.',
     ),
+  firstUse: z
+    .enum(['refuse', 'accept'])
+    .default('refuse')
+    .describe(
+      '`accept` takes the key that each server shows first for its pin, where there are no `pins`; it proves nothing about who answered first.',
+    ),
   singlePin: z
     .enum(['refuse', 'accept'])
     .default('refuse')
@@ -138,12 +86,32 @@ const upstreamTls = z.strictObject({
     .describe(
       'Post-quantum key exchange (X25519MLKEM768): offer it first, refuse all else, or leave it out.',
     ),
+  resumption: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe(
+      'Resume TLS sessions with the broker for up to an hour; `off` has every connection prove the key of the certificate.',
+    ),
+  profile: z
+    .enum(['enforce', 'report', 'off'])
+    .default('enforce')
+    .describe(
+      'A server whose TLS version, key exchange or cipher is weaker than it ever was: refuse it, only report it, or learn nothing.',
+    ),
+  profileAfter: span({ min: '0s', max: '365d' })
+    .prefault('24h')
+    .describe(
+      'How long a server is watched, in at least eight handshakes, before it is held to what it showed.',
+    ),
   weakCertificates: z
     .enum(['refuse', 'accept'])
     .default('refuse')
     .describe(
       'RSA keys from 1024 bits and SHA-1 signatures in its chain: for an old broker whose certificate cannot be renewed.',
     ),
+  revocation: revocationSchema
+    .prefault({})
+    .describe('Who says that a certificate of its chain is void; see docs/trust.md.'),
 })
 
 export const upstreamSchema = z.strictObject({
@@ -167,6 +135,9 @@ export const upstreamSchema = z.strictObject({
       handshake: duration({ min: '10ms', max: '5m' })
         .prefault('10s')
         .describe('Time it then has to finish the TLS handshake, and again to prove itself in a pair.'),
+      connack: duration({ min: '100ms', max: '10m' })
+        .prefault('30s')
+        .describe('Time a broker then has to answer a CONNECT before the device is told that none is there.'),
       distrust: duration({ min: '0s', max: '24h' })
         .prefault('60s')
         .describe('Time a server that failed the checks of `tls` is left alone.'),
@@ -275,13 +246,3 @@ export type Config = z.output<typeof configSchema>
 export type ListenerConfig = z.output<typeof listenerSchema>
 export type UpstreamConfig = z.output<typeof upstreamSchema>
 export type KeyPair = z.output<typeof keyPair>
-
-function localNames(): string[] {
-  const names = ['localhost', '127.0.0.1', '::1']
-  try {
-    names.push(parseHost(hostname()))
-  } catch {
-    // A machine may bear a name no certificate can.
-  }
-  return [...new Set(names)]
-}

@@ -8,14 +8,15 @@ import { PacketType } from '../mqtt/packet.ts'
 import { nameOf, type PairKeys } from '../pair/keys.ts'
 import type { Policy } from '../policy/decide.ts'
 import type { Authority } from '../tls/authority.ts'
-import type { AcceptedPin } from '../tls/accepted.ts'
+import { CrlShelf } from '../tls/crl-source.ts'
+import type { CrlSource } from '../tls/crl-source.ts'
+import type { Known } from '../tls/known.ts'
 import { brokerContext, deviceContext, type BrokerContext } from '../tls/contexts.ts'
-import { samePin } from '../tls/pins.ts'
-import type { Pin } from '../tls/pinset.ts'
 import { trustSettings, type TrustSettings } from '../tls/trust.ts'
 import { readBounded } from './files.ts'
 import type { Loaded } from './load.ts'
 import { pairKeysOf } from './pairing.ts'
+import { pinsInForce } from './pins-in-force.ts'
 import { inspectionOf, type Inspection } from './rulebooks.ts'
 import type { Config, ListenerConfig, UpstreamConfig } from './schema.ts'
 
@@ -33,10 +34,21 @@ export interface UpstreamPlan {
   readonly serverName: string | undefined
   readonly context: BrokerContext
   readonly trust: TrustSettings
+  /** Whether a trusted session may be resumed: then it is its ticket that counts, and no key is proven again. */
+  readonly resumption: 'on' | 'off'
   /** Milliseconds. */
-  readonly timeouts: { readonly dial: number; readonly handshake: number; readonly distrust: number }
+  readonly timeouts: {
+    readonly dial: number
+    readonly handshake: number
+    readonly connack: number
+    readonly distrust: number
+  }
   /** Milliseconds before a certificate or pin ends, from which on the log says so. */
   readonly warnBefore: number
+  /** Whether servers are held to what they showed before, and how many milliseconds they are watched for that. */
+  readonly profile: { readonly mode: 'enforce' | 'report' | 'off'; readonly settle: number }
+  /** Servers, `host:port`, whose first key is still to be seen, and is then to be trusted. */
+  readonly strangers: ReadonlySet<string>
 }
 
 /** One listener, compiled. */
@@ -73,12 +85,20 @@ export interface Snapshot {
   readonly warnings: readonly string[]
 }
 
+/** What a snapshot is made from beside proxy.yaml. */
+export interface Surroundings {
+  readonly authority: () => Promise<Authority>
+  /** What the state says of brokers: pins that were accepted, or taken over on first use. */
+  readonly known: Known
+  /** The revocation lists of a file or URL, kept fresh by others. */
+  readonly listsOf: (place: string) => CrlSource
+}
+
 /** @throws {PulsewardError} where a file named in proxy.yaml is not what it should be. */
 export async function compile(
   { config, sha256, files }: Loaded,
   version: number,
-  authority: () => Promise<Authority>,
-  accepted: readonly AcceptedPin[] = [],
+  { authority, known, listsOf }: Surroundings,
 ): Promise<Snapshot> {
   const listeners: ListenerSettings[] = []
   let renewAt = Infinity
@@ -110,7 +130,7 @@ export async function compile(
     listeners: Object.freeze(listeners),
     upstreams: Object.freeze(
       Object.entries(config.upstreams).map(([name, upstream]) =>
-        compileUpstream(name, upstream, { accepted, state: config.state }),
+        compileUpstream(name, upstream, { known, listsOf, state: config.state }),
       ),
     ),
     policy: policyOf(config),
@@ -149,13 +169,13 @@ async function identity(
 export function compileUpstream(
   name: string,
   { servers, tls, timeouts, pair: paired }: UpstreamConfig,
-  { accepted, state }: { readonly accepted: readonly AcceptedPin[]; readonly state: string },
+  { known, listsOf, state }: Omit<Surroundings, 'authority'> & { readonly state: string },
 ): UpstreamPlan {
-  const { minVersion, pinMode, postQuantum, serverName, warnBefore, weakCertificates } = tls
-  const pins = withAccepted(
-    tls.pins,
-    accepted.filter(({ upstream }) => upstream === name),
-  )
+  const { minVersion, pinMode, postQuantum, resumption, serverName, warnBefore, weakCertificates } = tls
+  const { crl, staple, unknown } = tls.revocation
+  const profile = { mode: tls.profile, settle: tls.profileAfter }
+  const { pins, strangers } = pinsInForce(name, { servers, tls }, known)
+  const forgotten = known.forgotten.filter(({ upstream }) => upstream === name)
   const ca = tls.ca === 'system' ? tls.ca : tls.ca.map(read)
   const own = tls.clientCertificate && {
     cert: read(tls.clientCertificate.cert),
@@ -167,11 +187,14 @@ export function compileUpstream(
     postQuantum,
     weakCertificates,
     ...(own && { clientCertificate: own }),
+    staple: staple !== 'off',
   })
   const pair = paired && pairKeysOf(paired, state, read)
   const pairIds = [...(pair?.own ?? []), ...(pair?.accepted ?? [])].map(({ id }) => nameOf(id))
   const key = createHash('sha256')
-    .update(JSON.stringify([servers, { ...tls, pins }, timeouts, ca, own, pairIds]))
+    .update(
+      JSON.stringify([servers, { ...tls, pins }, timeouts, ca, own, pairIds, forgotten, [...strangers]]),
+    )
     .digest('hex')
   const trust = trustSettings({
     anchors: context.anchors,
@@ -180,6 +203,8 @@ export function compileUpstream(
     minVersion,
     postQuantum,
     weakCertificates,
+    revocation: { staple, unknown, lists: new CrlShelf(crl.map(listsOf), weakCertificates) },
+    firstUse: tls.firstUse === 'accept' ? { selfSigned: tls.ca === 'system' } : undefined,
   })
   const plaintext = servers.every((server) => server.plaintext)
   return Object.freeze({
@@ -191,19 +216,12 @@ export function compileUpstream(
     serverName,
     context,
     trust,
+    resumption,
     timeouts,
     warnBefore,
+    profile,
+    strangers,
   })
-}
-
-/** What was accepted adds to the pins of proxy.yaml: it neither begins pinning nor overrules the dates given there. */
-function withAccepted(pins: readonly Pin[], accepted: readonly AcceptedPin[]): readonly Pin[] {
-  if (pins.length === 0) return pins
-  const added = accepted.filter(({ pin }) => !pins.some((known) => samePin(known.pin, pin)))
-  return [
-    ...pins,
-    ...added.map(({ pin, at, by }): Pin => ({ pin, comment: `accepted ${at} by ${by}`, accepted: true })),
-  ]
 }
 
 /** What policy says of detectors, by proxy.yaml. */

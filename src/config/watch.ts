@@ -4,6 +4,7 @@ import { existsSync, realpathSync, watch } from 'node:fs'
 import type { FSWatcher } from 'node:fs'
 import { dirname } from 'node:path'
 import { PulsewardError } from '../errors.ts'
+import { LARGEST_LISTS } from '../tls/crl.ts'
 import { readBounded } from './files.ts'
 
 /** Editors and `kubectl` write in several steps; this is how long it has to be quiet, in milliseconds. */
@@ -12,7 +13,7 @@ const QUIET = 250
 const PATIENCE = 20
 
 export interface WatchOptions {
-  /** Certificates, keys and CA files beside the configuration; absolute paths. */
+  /** Certificates, keys, CA files and revocation lists beside the configuration; absolute paths. */
   readonly files?: readonly string[]
   /** Milliseconds of quiet before the files are read; 250 unless given. */
   readonly debounce?: number
@@ -142,7 +143,7 @@ function nearest(directory: string): string {
 
 function digest(file: string): string {
   try {
-    return createHash('sha256').update(readBounded(file)).digest('hex')
+    return createHash('sha256').update(readBounded(file, LARGEST_LISTS)).digest('hex')
   } catch (thrown) {
     if (thrown instanceof PulsewardError) return thrown.message
     throw thrown

@@ -35,12 +35,14 @@ export interface Incident {
 
 /** Longest text of one reason or hint; they are sentences of ours with names of theirs in them. */
 const longestText = 2048
+/** Longest OCSP response kept; in bytes. */
+const longestStaple = 64 * 1024
 /** A verdict has a reason for each certificate at most; more would be a defect. */
 const mostTexts = 64
 
 /** Repeats of an incident have the same key: same server, same faults, same certificate shown. */
-export function keyOf({ upstream, server, verdict, causes, facts }: Sighting): string {
-  const leaf = facts?.served[0]?.fingerprint256 ?? 'none'
+export function keyOf({ upstream, server, verdict, causes, served }: Sighting): string {
+  const leaf = served[0]?.fingerprint256 ?? 'none'
   return sha256(JSON.stringify([upstream, server, verdict, causes.toSorted(), leaf]))
 }
 
@@ -51,9 +53,9 @@ function idOf(sequence: number, at: number): string {
 
 /** Everything that came from the other side is escaped here: whoever prints it later prints it as it is. */
 export function incidentOf(sighting: Sighting, { sequence, previous, software, config }: Placing): Incident {
-  const { facts, passage } = sighting
+  const { facts, served, passage } = sighting
   const id = idOf(sequence, passage.verdictGiven)
-  const pem = (facts?.served ?? []).map((certificate) => certificate.toString()).join('')
+  const pem = served.map((certificate) => certificate.toString()).join('')
   const document = {
     id,
     sequence,
@@ -79,9 +81,10 @@ export function incidentOf(sighting: Sighting, { sequence, previous, software, c
             errorCode: facts.errorCode === undefined ? null : printable(facts.errorCode),
           },
     served: {
-      certificates: facts?.served.length ?? 0,
-      leafSha256: facts?.served[0]?.fingerprint256 ?? null,
+      certificates: served.length,
+      leafSha256: served[0]?.fingerprint256 ?? null,
       chainPemSha256: sha256(pem),
+      staple: facts?.staple?.subarray(0, longestStaple).toString('base64') ?? null,
       pins: sighting.servedPins.map(({ pin, subject, position, notAfter }) => ({
         position,
         pin,

@@ -13,9 +13,21 @@ export interface Inventory {
     readonly servers: readonly string[]
     /** How many pins are configured. */
     readonly pins: number
+    /** How many of them were taken over on first use. */
+    readonly firstUse?: number
     /** Those of them that end; milliseconds since 1970. */
     readonly dated?: readonly DatedPin[]
+    /** Its revocation lists, which may be renewed at any time. */
+    readonly lists?: readonly RenewedList[]
   }[]
+}
+
+/** A revocation list, asked whenever somebody scrapes. */
+export interface RenewedList {
+  /** File or URL. */
+  readonly name: string
+  /** Milliseconds since 1970; undefined while there is none. */
+  readonly nextUpdate: number | undefined
 }
 
 export interface DatedPin {
@@ -57,7 +69,9 @@ interface UpstreamGauges {
   /** By server. */
   readonly addresses: Map<string, readonly AddressGauge[]>
   readonly pins: number
+  readonly firstUse: number
   readonly dated: readonly DatedPin[]
+  readonly lists: readonly RenewedList[]
   notAfter: readonly number[]
   view: ChainView | undefined
 }
@@ -76,11 +90,12 @@ export class Gauges {
     }
     const before = this.#upstreams
     this.#upstreams = new Map(
-      upstreams.map(({ name, servers, pins, dated = [] }) => {
+      upstreams.map(({ name, servers, pins, firstUse = 0, dated = [], lists = [] }) => {
         const old = before.get(name)
         const trusted = new Map(servers.map((server) => [server, old?.trusted.get(server) ?? false]))
         const addresses = new Map(servers.map((server) => [server, old?.addresses.get(server) ?? []]))
-        return [name, { trusted, addresses, pins, dated, notAfter: old?.notAfter ?? [], view: old?.view }]
+        const chain = { notAfter: old?.notAfter ?? [], view: old?.view }
+        return [name, { trusted, addresses, pins, firstUse, dated, lists, ...chain }]
       }),
     )
   }
@@ -178,8 +193,20 @@ export class Gauges {
     }
   }
 
+  *listEnds(): Iterable<Sample> {
+    for (const [upstream, { lists }] of this.#upstreams) {
+      for (const { name: crl, nextUpdate = 0 } of lists) {
+        yield { labels: { upstream, crl }, value: nextUpdate / 1000 }
+      }
+    }
+  }
+
   *pins(): Iterable<Sample> {
     for (const [upstream, { pins }] of this.#upstreams) yield { labels: { upstream }, value: pins }
+  }
+
+  *firstUsePins(): Iterable<Sample> {
+    for (const [upstream, { firstUse }] of this.#upstreams) yield { labels: { upstream }, value: firstUse }
   }
 
   *#everyAddress(): Iterable<readonly [Sample['labels'], AddressGauge]> {

@@ -51,6 +51,7 @@ const listener = { meaning: 'listener of proxy.yaml', most: 256 }
 const upstream = { meaning: 'upstream of proxy.yaml', most: 256 }
 const server = { meaning: 'host:port of proxy.yaml', most: 256 }
 const address = { meaning: 'IP address, of each server at most 16', most: 4096 }
+const crl = { meaning: 'file or URL of proxy.yaml', most: 256 }
 const leg = { meaning: 'the side of Pulseward', values: ['device', 'broker'] }
 const direction = { meaning: 'up: device to broker; down: broker to device', values: ['up', 'down'] }
 const action = { meaning: 'what policy did about it', most: 16 }
@@ -83,14 +84,9 @@ export const metricTable = {
   ),
 
   pulseward_connections: metric('gauge', 'Connections', 'Device connections open now.', { listener }),
-  pulseward_connections_limit: metric(
-    'gauge',
-    'Connections',
-    'Most device connections a listener keeps open.',
-    {
-      listener,
-    },
-  ),
+  pulseward_connections_limit: metric('gauge', 'Connections', 'Most connections a listener keeps open.', {
+    listener,
+  }),
   pulseward_connections_total: metric('counter', 'Connections', 'Device connections that arrived.', {
     listener,
     result: { meaning: 'what became of it', values: acceptResults },
@@ -140,14 +136,7 @@ export const metricTable = {
     group: { meaning: 'key exchange group, none if unknown or unused', values: tlsGroups },
     result: { meaning: 'how it ended', values: handshakeResults },
   }),
-  pulseward_tls_handshake_seconds: metric(
-    'histogram',
-    'TLS',
-    'Duration of completed TLS handshakes, in seconds.',
-    {
-      leg,
-    },
-  ),
+  pulseward_tls_handshake_seconds: metric('histogram', 'TLS', 'Seconds completed handshakes took.', { leg }),
 
   pulseward_pairings_total: metric('counter', 'TLS', 'Proofs asked of the other end of a pair.', {
     leg,
@@ -201,6 +190,12 @@ export const metricTable = {
   pulseward_upstream_pins: metric('gauge', 'Brokers', 'Pins that count, those accepted included.', {
     upstream,
   }),
+  pulseward_upstream_first_use_pins: metric(
+    'gauge',
+    'Brokers',
+    'Pins that count because a server showed their key first; nothing proves whose they are.',
+    { upstream },
+  ),
   pulseward_upstream_pin_not_after_timestamp_seconds: metric(
     'gauge',
     'Brokers',
@@ -217,6 +212,16 @@ export const metricTable = {
     'Handshakes that only the pins spoke against, let through because `pinMode` is `report`.',
     { upstream, verdict: { meaning: 'what the handshake most likely means', most: 32 } },
   ),
+
+  pulseward_upstream_crl_next_update_timestamp_seconds: metric(
+    'gauge',
+    'Brokers',
+    'When a revocation list in force has to be renewed, in seconds since 1970; 0 while there is none.',
+    { upstream, crl },
+  ),
+  pulseward_crl_fetches_total: metric('counter', 'Brokers', 'Fetches of revocation lists from their URLs.', {
+    result: { meaning: 'how it ended', values: ['success', 'failure'] },
+  }),
 
   pulseward_evidence_incidents_total: metric(
     'counter',

@@ -86,6 +86,7 @@ export class Tally {
     ),
     pulseward_evidence_incidents_total: counterOf('pulseward_evidence_incidents_total'),
     pulseward_evidence_failures_total: counterOf('pulseward_evidence_failures_total'),
+    pulseward_crl_fetches_total: counterOf('pulseward_crl_fetches_total'),
     pulseward_findings_total: counterOf('pulseward_findings_total'),
     pulseward_rule_hits_total: counterOf('pulseward_rule_hits_total'),
   }
@@ -173,6 +174,11 @@ export class Tally {
     this.#counters.pulseward_upstream_pin_mismatches_reported_total.add({ upstream, verdict })
   }
 
+  /** A revocation list was fetched from its URL, or could not be. */
+  listFetched(succeeded: boolean): void {
+    this.#counters.pulseward_crl_fetches_total.add({ result: succeeded ? 'success' : 'failure' })
+  }
+
   /** A server has an address that is trusted, whatever its other addresses are. */
   usable(upstream: string, server: string): void {
     this.#gauges.trust(upstream, server, true)
@@ -198,7 +204,7 @@ export class Tally {
   }
 
   /** A detector found something and policy decided. */
-  found({ detector, severity }: { detector: string; severity: string }, action: string): void {
+  found(detector: string, severity: string, action: string): void {
     this.#counters.pulseward_findings_total.add({ detector, severity, action })
   }
 
@@ -230,6 +236,8 @@ export class Tally {
       pulseward_upstream_address_last_check_timestamp_seconds: gauges.addressChecks(),
       pulseward_upstream_cert_not_after_timestamp_seconds: gauges.notAfter(),
       pulseward_upstream_pins: gauges.pins(),
+      pulseward_upstream_crl_next_update_timestamp_seconds: gauges.listEnds(),
+      pulseward_upstream_first_use_pins: gauges.firstUsePins(),
       pulseward_evidence_bytes: single(this.#evidenceBytes),
       pulseward_upstream_pin_not_after_timestamp_seconds: gauges.pinEnds(),
       pulseward_log_lines_suppressed_total: single(this.logLinesSuppressed),

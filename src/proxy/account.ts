@@ -4,15 +4,18 @@ import type { UpstreamPlan } from '../config/snapshot.ts'
 import type { Fields, Level } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { PAIR_FAULTS, type PairFault } from '../pair/exchange.ts'
+import { servedPinsOf } from '../tls/identify.ts'
 import type { Verdict } from '../tls/verdict.ts'
-import { weaker, type Failed, type Judged, type Outcome } from './meeting.ts'
+import type { Failed, Judged, Outcome } from './meeting.ts'
 import type { PinWatch } from './pin-watch.ts'
+import type { ProfileWatch } from './profile-watch.ts'
 import type { Witness } from './witness.ts'
 
 interface AccountDeps {
   readonly metrics: Metrics
   readonly witness: Witness
   readonly pins: PinWatch
+  readonly profiles: ProfileWatch
 }
 
 /** A line about a handshake: `kind` says which lines are alike. */
@@ -42,8 +45,9 @@ export class Account {
     }
   }
 
-  #judged(server: string, { facts, verdict, seconds, course, pairedWith }: Judged): void {
-    const { metrics, witness, pins } = this.#deps
+  #judged(server: string, outcome: Judged): void {
+    const { metrics, witness, pins, profiles } = this.#deps
+    const { facts, verdict, seconds, course, pairedWith } = outcome
     const { protocol: version, group, resumed } = facts
     if (version !== 'none') {
       metrics.handshaken({ leg: 'broker', version, group, result: resumed ? 'resumed' : 'full', seconds })
@@ -53,23 +57,24 @@ export class Account {
     else if (pairedWith !== undefined) metrics.paired('broker', 'proven')
     if (verdict.verdict === 'trusted') {
       pins.trusted(server, verdict, facts)
+      profiles.trusted(server, outcome)
       return
     }
     metrics.distrusted(this.#upstream, server, verdict.verdict, verdict.causes[0] ?? 'unjudged')
     witness.distrusted(server, course, facts, verdict)
   }
 
-  #failed(server: string, { reason, hint, phase, course }: Failed): void {
+  #failed(server: string, { reason, hint, suspicion, phase, course }: Failed): void {
     const { metrics, witness } = this.#deps
     if (reason === 'cancelled') return
     if (phase === 'handshake') {
       const result = reason === 'timeout' ? 'timeout' : 'failed'
       metrics.handshaken({ leg: 'broker', version: 'none', group: 'none', result, seconds: 0 })
     }
-    if (weaker.has(reason)) {
-      metrics.distrusted(this.#upstream, server, 'downgraded', reason)
+    if (suspicion !== undefined) {
+      metrics.distrusted(this.#upstream, server, suspicion.verdict, reason)
       if (isPairFault(reason)) metrics.paired('broker', reason)
-      if (course !== undefined) witness.downgraded(server, course, { reason, hint })
+      if (course !== undefined) witness.suspected(server, course, { reason, hint, ...suspicion })
     } else metrics.unreached(this.#upstream, server, reason)
     if (phase === 'proof') metrics.paired('broker', 'pair-closed')
   }
@@ -83,7 +88,12 @@ function isPairFault(cause: string): cause is PairFault {
 export function lineOf(outcome: Outcome): Line {
   if (outcome.kind === 'judged') return lineOfVerdict(outcome.verdict)
   if (outcome.kind === 'failed') {
-    const { reason, hint } = outcome
+    const { reason, hint, suspicion, course } = outcome
+    if (suspicion !== undefined) {
+      const { verdict, says } = suspicion
+      const servedPins = servedPinsOf(course?.shown ?? [])
+      return lineOfVerdict({ verdict, causes: [reason], reasons: [says], hint, servedPins })
+    }
     const message = 'broker not reached; nothing was sent to it'
     return { level: 'warn', kind: reason, fields: { reason, hint }, message }
   }
@@ -93,7 +103,12 @@ export function lineOf(outcome: Outcome): Line {
   return { level: 'error', kind: 'unjudged', fields: { stack }, message }
 }
 
-export function lineOfVerdict(judged: Verdict): Line {
+/** A verdict, or what a handshake that failed amounts to. */
+type Told = Pick<Verdict, 'verdict' | 'reasons' | 'hint' | 'servedPins'> & {
+  readonly causes: readonly string[]
+}
+
+export function lineOfVerdict(judged: Told): Line {
   const { verdict, causes, reasons, hint, servedPins } = judged
   if (verdict === 'trusted') {
     return { level: 'info', kind: 'trusted', fields: { verdict }, message: 'broker trusted' }

@@ -3,6 +3,7 @@
 import { connect as connectPlain, type Socket } from 'node:net'
 import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
 import { brokerOptions, type BrokerContext } from '../tls/contexts.ts'
+import { keepStaple } from '../tls/handshake.ts'
 import { Course } from './witness.ts'
 
 export interface DialOptions {
@@ -17,8 +18,8 @@ export interface DialOptions {
   readonly session: Buffer | undefined
   /** Milliseconds. */
   readonly timeouts: { readonly dial: number; readonly handshake: number }
-  /** Gets every session ticket the broker sends, for as long as the socket lives. */
-  readonly onTicket: (session: Buffer) => void
+  /** Gets every session ticket the broker sends, for as long as the socket lives; without it none is taken. */
+  readonly onTicket: ((session: Buffer) => void) | undefined
   /** Gives up while the handshake is not done. */
   readonly signal: AbortSignal
 }
@@ -53,12 +54,18 @@ export function dial({
   ...limits
 }: DialOptions): Promise<Dialled> {
   const options = { ...brokerOptions(context, name, protocols), host, port, allowHalfOpen: true }
-  const socket = connect(session === undefined ? options : { ...options, session })
+  const socket = connect(options) as Resumable
+  if (context.staple) keepStaple(socket)
   // Node converts the whole chain for a name check that ours replaces: a seventh of all a handshake costs us.
   socket.getPeerCertificate = noCertificate
-  socket.on('session', onTicket)
+  if (onTicket !== undefined) socket.on('session', onTicket)
+  // Given to `connect`, it would be read twice. By now it is clear which address answered; then the handshake begins.
+  if (session !== undefined) socket.prependOnceListener('connect', () => socket.setSession(session))
   return within(socket, 'secureConnect', limits)
 }
+
+/** Node has it and uses it itself; its declarations leave it out. */
+type Resumable = TLSSocket & { setSession(session: Buffer): void }
 
 /** A connection without TLS: there is nothing in it that could be judged. */
 export function dialPlain({
@@ -76,6 +83,7 @@ function within<Kind extends Socket>(
 ): Promise<Dialled<Kind>> {
   const { promise, resolve, reject } = Promise.withResolvers<Dialled<Kind>>()
   const course = new Course(socket)
+  const began = performance.now()
   socket.setNoDelay(true)
   let connectedAt = 0
   const settle = (): void => {
@@ -84,7 +92,7 @@ function within<Kind extends Socket>(
   }
   const fail = (error: Error): void => {
     settle()
-    course.hangUp()
+    course.breakOff()
     reject(new DialError(connectedAt === 0 ? 'dial' : 'handshake', error, course))
   }
   const late = (): void => fail(Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' }))
@@ -96,6 +104,7 @@ function within<Kind extends Socket>(
   socket.once('connect', () => {
     connectedAt = performance.now()
     course.connected = Date.now()
+    course.connectTime = connectedAt - began
     clearTimeout(timer)
     timer = setTimeout(late, timeouts.handshake)
   })

@@ -7,8 +7,11 @@ import { decode, type Packet } from '../mqtt/decode.ts'
 import { PacketType, type Direction, type Version } from '../mqtt/packet.ts'
 import { referencesOf } from '../mqtt/patches.ts'
 import type { Rule } from '../mqtt/rule.ts'
+import type { Showing } from '../tls/profile.ts'
 import { decide, protocolDetector, type Action } from '../policy/decide.ts'
 import type { Limited } from '../observe/log.ts'
+import type { Metrics } from '../observe/metrics.ts'
+import { greetingOf } from './greeting.ts'
 import type { ListenerPlan } from './hub.ts'
 
 const { connect, connack } = PacketType
@@ -18,13 +21,10 @@ export interface Court {
   readonly plan: Pick<ListenerPlan, 'name' | 'policy' | 'detectors'> & {
     readonly timeouts: Pick<ListenerPlan['timeouts'], 'idle'>
   }
-  readonly metrics: {
-    /** CONNACKs by their code. */
-    readonly connacks: Float64Array
-    /** Something was found, and policy decided. */
-    found(finding: Finding, action: Action): void
-  }
+  readonly metrics: Pick<Metrics, 'connacks' | 'found'>
   readonly limited: Limited
+  /** For who wants to know of every finding more than its count and a line in the log. */
+  readonly found?: (finding: Finding, action: Action) => void
 }
 
 /** Before CONNECT. */
@@ -35,6 +35,8 @@ export class Judge {
   connect: ConnectFacts | undefined
   /** How long the device may be silent, in milliseconds. */
   silence = Infinity
+  /** Told what the CONNACK of a broker that took the device in shows of it. */
+  greeted: ((showing: Showing) => void) | undefined
   readonly #court: Court
   readonly #where: Pick<Subject, 'address' | 'transport'>
   #subject: Subject | undefined
@@ -74,10 +76,11 @@ export class Judge {
 
   /** A rule was broken for which the session ends; returns what policy says. */
   broken(rule: Rule, direction: Direction, offset: number): Action {
-    const { plan, metrics } = this.#court
+    const { plan, metrics, found } = this.#court
     const finding = protocolFinding(rule, direction, offset, 'warning')
     const action = decide(finding, plan.policy)
-    metrics.found(finding, action)
+    metrics.found(finding.detector, finding.severity, action)
+    found?.(finding, action)
     return action
   }
 
@@ -106,12 +109,14 @@ export class Judge {
 
   /** CONNACK: in MQTT 5.0 the broker may set another keep alive than the device asked for (3.2.2.3.14). */
   #answered(bytes: Buffer, start: number, body: number, end: number): void {
-    this.#court.metrics.connacks[bytes[body + 1]!]! += 1
-    if (this.connect?.version !== 5 || end - body <= 3) return
-    const packet = decode(bytes.subarray(start, end), 5)
+    const code = bytes[body + 1]!
+    this.#court.metrics.connacks[code]! += 1
+    const version = this.connect?.version
+    const packet = version === 5 && end - body > 3 ? decode(bytes.subarray(start, end), 5) : noProperties
     if (packet?.cmd !== 'connack') return
-    const keepAlive = packet.properties?.serverKeepAlive
-    if (keepAlive !== undefined) this.#setSilence(keepAlive)
+    const { properties = {} } = packet
+    if (code === 0) this.greeted?.(version === 5 ? greetingOf(properties) : {})
+    if (properties.serverKeepAlive !== undefined) this.#setSilence(properties.serverKeepAlive)
   }
 
   /** One and a half times the keep alive (MQTT 5.0, 3.1.2.10) and five seconds for slow links. */
@@ -124,9 +129,10 @@ export class Judge {
   }
 
   #refuses(finding: Finding, subject: Subject): boolean {
-    const { plan, metrics, limited } = this.#court
+    const { plan, metrics, limited, found } = this.#court
     const action = decide(finding, plan.policy)
-    metrics.found(finding, action)
+    metrics.found(finding.detector, finding.severity, action)
+    found?.(finding, action)
     const { detector, severity, summary, evidence, references } = finding
     const level = severity === 'info' || severity === 'notice' ? 'info' : 'warn'
     // Reports of one rule must not hide those of another.
@@ -137,6 +143,8 @@ export class Judge {
     return action === 'refuse'
   }
 }
+
+const noProperties: Packet = { cmd: 'connack', sessionPresent: false }
 
 /** The clause of a rule in the version a device speaks, or the option where no standard has one. */
 export function clauseOf({ clause }: Rule, version: Version): string {

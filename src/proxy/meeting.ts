@@ -2,10 +2,11 @@
 
 import { isIP, type Socket } from 'node:net'
 import type { UpstreamPlan } from '../config/snapshot.ts'
-import { peerAddress } from '../net/address.ts'
+import { hostPort, peerAddress } from '../net/address.ts'
 import type { Finding } from '../pair/exchange.ts'
 import { classify, nextStep } from '../tls/classify.ts'
-import { explainFailure } from '../tls/failure.ts'
+import { explainFailure, type Suspicion } from '../tls/failure.ts'
+import type { Least } from '../tls/drift.ts'
 import { describe } from '../tls/handshake.ts'
 import { judge } from '../tls/trust.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
@@ -17,7 +18,15 @@ import type { Course } from './witness.ts'
 export type MeetingPlan = Pick<
   UpstreamPlan,
   'name' | 'serverName' | 'pair' | 'plaintext' | 'context' | 'trust' | 'timeouts'
->
+> & {
+  /** What a server, `host:port`, must not be weaker than. */
+  readonly least?: (server: string) => Least | undefined
+  /**
+   * Takes the key of a server that is met for the first time, one that others showed before included: the next would be
+   * the first otherwise. False where it was met before, or nothing is to be made of it.
+   */
+  readonly introduce?: (server: string, outcome: Judged) => boolean
+}
 
 export interface Judged {
   readonly kind: 'judged'
@@ -38,6 +47,8 @@ export interface Failed {
   readonly kind: 'failed'
   readonly reason: string
   readonly hint: string
+  /** Where somebody answered, and gave away that it is not to be trusted. */
+  readonly suspicion?: Suspicion
   /** Where it failed. */
   readonly phase: 'resolve' | 'dial' | 'handshake' | 'proof'
   /** Undefined where there was nobody to dial. */
@@ -52,30 +63,29 @@ export interface Defect {
 
 export type Outcome = Judged | Failed | Defect
 
-/** Handshakes that failed because somebody offers less than was asked for: an old broker, or one in the middle. */
-export const weaker: ReadonlySet<string> = new Set(['downgraded', 'group-refused', 'not-tls', 'pair-missing'])
-
 export interface Target {
   /** As proxy.yaml has it; the name to prove, where the upstream does not say another. */
   readonly host: string
   readonly port: number
   /** Where to connect, where the system is not to resolve `host`. */
   readonly address?: string
+  /** `host:port`, where it is at hand. */
+  readonly server?: string
 }
 
 export interface Return {
   /** A session to resume, and the verdict on the handshake it comes from. */
   readonly ticket: { readonly session: Buffer; readonly verdict: Verdict } | undefined
-  /** Gets every session ticket the broker sends, for as long as the socket lives. */
-  readonly onTicket: (session: Buffer) => void
+  /** Gets every session ticket the broker sends, for as long as the socket lives; without it none is taken. */
+  readonly onTicket: ((session: Buffer) => void) | undefined
 }
 
-const stranger: Return = { ticket: undefined, onTicket: () => {} }
+const stranger: Return = { ticket: undefined, onTicket: undefined }
 
 /** Never rejects; `failed` with the reason `cancelled` once `signal` is aborted. */
 export async function meet(
   plan: MeetingPlan,
-  { host, port, address = host }: Target,
+  { host, port, address = host, server = hostPort(host, port) }: Target,
   signal: AbortSignal,
   { ticket, onTicket }: Return = stranger,
 ): Promise<Outcome> {
@@ -89,7 +99,7 @@ export async function meet(
     const { socket, seconds, course } = await dial(way)
     try {
       const facts = describe(socket, { name, at: Date.now(), earlier: ticket?.verdict })
-      const judged = judge(facts, trust)
+      const judged = judge(facts, trust, plan.least?.(server))
       // The system is asked only where it chose.
       const met = isIP(address) > 0 ? address : peerAddress(socket.remoteAddress)
       let finding: Finding | undefined
@@ -99,9 +109,21 @@ export async function meet(
         finding = await prove(socket, { keys: pair, writes, timeout: timeouts.handshake, signal })
       }
       const verdict = finding?.proven === false ? unproven(judged, finding) : judged
-      if (verdict.verdict !== 'trusted') hangUp(socket, course)
       const pairedWith = finding?.proven === true ? finding.by : undefined
-      return { kind: 'judged', facts, verdict, address: met, seconds, course, pairedWith, socket }
+      const outcome: Judged = {
+        kind: 'judged',
+        facts,
+        verdict,
+        address: met,
+        seconds,
+        course,
+        pairedWith,
+        socket,
+      }
+      const isNew = plan.introduce?.(server, outcome) === true
+      if (verdict.verdict === 'trusted') return outcome
+      hangUp(socket, course)
+      return isNew ? introduced(course) : outcome
     } catch (error) {
       hangUp(socket, course)
       if (isNoAnswer(error)) return failed(plan, new DialError('handshake', error, course), 'proof')
@@ -110,6 +132,13 @@ export async function meet(
   } catch (error) {
     return failed(plan, error, error instanceof DialError ? error.phase : 'dial')
   }
+}
+
+/** Its pin is about to be stored, and judged by from then on: until it is, nothing passes. */
+function introduced(course: Course): Failed {
+  const hint =
+    'it was met for the first time: its pin is being stored, and it is trusted by that from then on'
+  return { kind: 'failed', reason: 'first-use', hint, phase: 'dial', course }
 }
 
 /** Without TLS nothing can be judged: whoever answers is taken for the broker, because proxy.yaml says so. */

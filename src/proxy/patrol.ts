@@ -125,7 +125,7 @@ export class Patrol {
       if (suspects.length > 0) metrics.usable(this.#plan.name, server.server)
     } else if (suspects.length > 0) {
       server.distrustedUntil = clock() + this.#plan.timeouts.distrust
-      server.ticket = undefined
+      server.tickets.drop()
     } else this.#rest(server)
     this.#accuse(server, addresses.some(isTrusted) ? suspects : [])
   }
@@ -137,7 +137,7 @@ export class Patrol {
     const trusted = server.addresses.filter(isTrusted).map(({ address }) => address)
     for (const suspect of suspects.filter((one) => told?.has(keyOf(one)) !== true)) {
       const { address, verdict, causes, reasons } = suspect
-      this.#deps.metrics.found({ detector: 'broker-address', severity: 'critical' }, 'report')
+      this.#deps.metrics.found('broker-address', 'critical', 'report')
       const fields = { address, verdict, causes, reasons, trusted }
       const message = 'an address of a broker is not trusted while others are'
       this.#log('error', server, `split ${address} ${verdict}`, fields, message)
@@ -147,7 +147,7 @@ export class Patrol {
   /** Sessions try it last for a while; a ticket that the broker may no longer know must not fail the next attempt. */
   #rest(server: Server): void {
     server.downUntil = this.#deps.clock() + downTime
-    server.ticket = undefined
+    server.tickets.drop()
   }
 
   #tell(server: Server, address: string, { level, kind, fields, message }: Line): void {

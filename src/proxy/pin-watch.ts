@@ -1,4 +1,4 @@
-// What is told of trust that was given: the ends of chain and pins, and brokers that pins which only report let through.
+// What is told of trust that was given: the ends of chain and pins, and what was noticed and let through all the same.
 
 import type { UpstreamPlan } from '../config/snapshot.ts'
 import type { Limited } from '../observe/log.ts'
@@ -23,7 +23,7 @@ export class PinWatch {
   readonly #metrics: Metrics
   readonly #limited: Limited
   readonly #reminders = new Reminders()
-  /** Servers and leaves that were told of. */
+  /** Servers and leaves that were told of, and what was said. */
   readonly #reported = new Set<string>()
   #view: View | undefined
 
@@ -42,6 +42,7 @@ export class PinWatch {
     const view = this.#viewOf(verdict.path)
     this.#metrics.trusted(this.#plan.name, server, view.notAfter, view)
     if (verdict.reported !== undefined) this.#report(server, verdict)
+    if (verdict.remarks !== undefined) this.#remark(server, verdict.path, verdict.remarks)
     // Naming the ends reads every certificate: once for a chain, and then day by day, not for every handshake.
     if (isNews && !resumed) this.remind(at)
   }
@@ -73,11 +74,24 @@ export class PinWatch {
     const { name: upstream } = this.#plan
     this.#metrics.pinMismatchReported(upstream, reported.verdict)
     const key = `${server} ${path[0]?.fingerprint256}`
-    if (this.#reported.has(key)) return
-    if (this.#reported.size >= mostReported) this.#reported.clear()
-    this.#reported.add(key)
+    if (!this.#isNews(key)) return
     const served = servedPins.map(({ pin, subject, position }) => ({ pin, subject, position }))
     this.#limited('error', `report ${key}`, { upstream, server, ...reported, served }, message)
+  }
+
+  /** Written once for each server, leaf and sentence. */
+  #remark(server: string, path: Verdict['path'], remarks: readonly string[]): void {
+    const key = `${server} ${path[0]?.fingerprint256} ${remarks.join()}`
+    if (!this.#isNews(key)) return
+    const fields = { upstream: this.#plan.name, server, remarks }
+    this.#limited('warn', `remarks ${server}`, fields, 'broker trusted, though something is missing')
+  }
+
+  #isNews(key: string): boolean {
+    if (this.#reported.has(key)) return false
+    if (this.#reported.size >= mostReported) this.#reported.clear()
+    this.#reported.add(key)
+    return true
   }
 }
 

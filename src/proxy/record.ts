@@ -59,7 +59,7 @@ export class SessionRecord {
     if (this.#reason === '') this.#reason = reason
   }
 
-  opened({ server, facts, pairedWith }: Omit<Connected, 'socket'>): void {
+  opened({ server, facts, pairedWith }: Omit<Connected, 'socket' | 'answered'>): void {
     const { protocol, cipher, group, resumed } = facts
     const { metrics, plan, log } = this.#hub
     this.#server = server

@@ -1,7 +1,8 @@
 // What is known of one server of an upstream and of each of its addresses, and what the addresses amount to.
 
 import type { Verdict } from '../tls/verdict.ts'
-import { weaker } from './meeting.ts'
+import type { Failed } from './meeting.ts'
+import type { Tickets } from './tickets.ts'
 
 /** What is known of one address of a server. */
 export interface AddressState {
@@ -34,8 +35,7 @@ export interface Server extends ServerState {
   /** Milliseconds by the monotonic clock: before it, the server is left alone or tried last. */
   distrustedUntil: number
   downUntil: number
-  /** `until` in milliseconds by the monotonic clock. */
-  ticket: { readonly session: Buffer; readonly verdict: Verdict; readonly until: number } | undefined
+  readonly tickets: Tickets
 }
 
 export function unchecked(address: string): AddressState {
@@ -53,13 +53,18 @@ export function reasonsOf({ reasons, reported }: Verdict): readonly string[] {
   return reported?.reasons.map((reason) => `let through by pinMode: ${reason}`) ?? reasons
 }
 
-export function notReached(
-  address: string,
-  { reason, hint }: { readonly reason: string; readonly hint: string },
-  at: number,
-): AddressState {
-  const suspect = weaker.has(reason)
-  return { address, verdict: reason, causes: [], reasons: [hint], checkedAt: at, suspect }
+type Missed = Pick<Failed, 'reason' | 'hint' | 'suspicion'>
+
+export function notReached(address: string, failed: Missed, at: number): AddressState {
+  const [verdict, reasons] = accusation(failed)
+  const suspect = failed.suspicion !== undefined
+  const causes = suspect ? [failed.reason] : []
+  return { address, verdict, causes, reasons, checkedAt: at, suspect }
+}
+
+/** What a failed handshake is called, and why: a verdict where somebody is suspected, else what failed and what to do. */
+export function accusation({ reason, hint, suspicion }: Missed): readonly [string, readonly string[]] {
+  return suspicion === undefined ? [reason, [hint]] : [suspicion.verdict, [suspicion.says]]
 }
 
 export function isTrusted({ verdict }: AddressState): boolean {

@@ -58,6 +58,7 @@ export class Session implements Connection, PumpOwner, Swept {
   /** Milliseconds by the sweep's clock. */
   #deviceHeard: number
   #brokerHeard: number
+  #relayedAt = 0
   #closingSince = 0
   #halfClosed = false
   #deviceGone = false
@@ -97,9 +98,18 @@ export class Session implements Connection, PumpOwner, Swept {
       }
     } else if (this.#halfClosed) {
       if (this.#stalled(now)) this.destroy()
-    } else if (this.#phase === 'relay' && now - this.#deviceHeard > this.#judge.silence) {
-      this.#silent(now)
+    } else if (this.#phase === 'relay') {
+      if (now - this.#deviceHeard > this.#judge.silence) this.#silent(now)
+      else if (this.#state.connackCode < 0) this.#awaitAnswer(now)
     }
+  }
+
+  /** A broker that took CONNECT owes an answer: CONNACK, or AUTH, whose exchange the silence of the device bounds. */
+  #awaitAnswer(now: number): void {
+    const { connack } = this.#hub.plan.upstream.plan.timeouts
+    if (this.#record.bytesDown > 0 || now - this.#relayedAt <= connack) return
+    const detail = `the broker did not answer CONNECT within ${connack / 1000} seconds`
+    this.#refuse(Reason.serverUnavailable, 'broker-silent', detail, 'down')
   }
 
   /** The device was not heard for too long; while it is made to wait for a slow broker, that is not its fault. */
@@ -252,17 +262,19 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#refuse(Reason.serverUnavailable, code, messageOf(error))
   }
 
-  #relay({ socket, ...connected }: Connected): void {
+  #relay({ socket, answered, ...connected }: Connected): void {
     this.#phase = 'relay'
     this.#dialling = undefined
     this.#broker = socket
     this.#brokerGone = false
     this.#deviceHeard = this.#hub.sweep.now
     this.#brokerHeard = this.#hub.sweep.now
+    this.#relayedAt = this.#hub.sweep.now
     keepLastWords(socket, () => this.#lastWords('broker'))
     socket.on('error', (error) => this.#record.failed('broker', error))
     socket.on('close', () => this.#closed('broker'))
     this.#record.opened(connected)
+    this.#judge.greeted = answered
     this.#down = new Pump(this.#stream('down'), socket, this)
     this.#up.open(socket)
     if (this.#deviceGone || this.#up.done || this.#state.deviceLeft) endWith(socket)

@@ -7,12 +7,17 @@ import { hostPort } from '../net/address.ts'
 import { systemLookup, type Lookup } from '../net/resolve.ts'
 import type { Limited } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
+import { firstKey, type FirstUsePin } from '../tls/first-use.ts'
+import type { Showing } from '../tls/profile.ts'
+import type { ProfileBook } from '../tls/profile-book.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
 import { Account, lineOf, lineOfVerdict, type Line } from './account.ts'
-import { meet, weaker, type Defect, type Failed } from './meeting.ts'
+import { meet, type Defect, type Failed, type Judged, type MeetingPlan } from './meeting.ts'
 import { downTime, Patrol } from './patrol.ts'
 import { PinWatch } from './pin-watch.ts'
-import type { Server, ServerState } from './server.ts'
+import { ProfileWatch } from './profile-watch.ts'
+import { accusation, type Server, type ServerState } from './server.ts'
+import { Tickets, type Ticket } from './tickets.ts'
 import { Witness, type Evidence } from './witness.ts'
 
 /** A connection to a server that was trusted; nothing of any device has been written to it yet. */
@@ -21,6 +26,8 @@ export interface Connected {
   /** `host:port` as in proxy.yaml. */
   readonly server: string
   readonly facts: HandshakeFacts
+  /** To be told what CONNACK shows of the server. */
+  readonly answered: (showing: Showing) => void
   /** The key by which the other end of a pair proved itself, by its name; undefined where there is no pair. */
   readonly pairedWith: string | undefined
 }
@@ -34,12 +41,14 @@ interface UpstreamDeps {
   readonly lookup?: Lookup
   /** Gets what is seen of every server that is not trusted. */
   readonly evidence?: Evidence
+  /** What servers showed before; without it nothing is learnt of them. */
+  readonly profiles?: ProfileBook
+  /** Stores the key a server showed first, and has it come into force; never throws and never waits. */
+  readonly firstUse?: (pin: FirstUsePin) => void
 }
 
 /** Brokers hang up for many reasons; a handshake for each of them would only fill their logs. */
 const doubtTime = 5000
-/** Sessions are resumed for this long after the full handshake they began with; then the chain is shown again. */
-const ticketTime = 3_600_000
 
 export class Upstream {
   readonly plan: UpstreamPlan
@@ -49,21 +58,31 @@ export class Upstream {
   readonly #clock: () => number
   readonly #patrol: Patrol
   readonly #account: Account
+  readonly #firstUse: UpstreamDeps['firstUse']
   /** Sessions that wait for a server. */
   #waiting = 0
   #doubtedAt = -Infinity
   #probedAt = -Infinity
   readonly #pins: PinWatch
+  readonly #profiles: ProfileWatch
+  readonly #meeting: MeetingPlan
 
   constructor(plan: UpstreamPlan, deps: UpstreamDeps) {
     this.plan = plan
     this.#limited = deps.limited
     this.#clock = deps.clock ?? (() => performance.now())
     this.#pins = new PinWatch(plan, deps)
+    this.#profiles = new ProfileWatch(plan, deps)
+    this.#meeting = {
+      ...plan,
+      least: (server) => this.#profiles.least(server),
+      introduce: (server, outcome) => this.#introduce(server, outcome),
+    }
+    this.#firstUse = deps.firstUse
     const { evidence, metrics } = deps
     const witness = new Witness(plan, { evidence, waiting: () => this.#waiting })
-    this.#account = new Account(plan, { metrics, witness, pins: this.#pins })
-    this.#patrol = new Patrol(plan, {
+    this.#account = new Account(plan, { metrics, witness, pins: this.#pins, profiles: this.#profiles })
+    this.#patrol = new Patrol(this.#meeting, {
       lookup: systemLookup,
       ...deps,
       clock: this.#clock,
@@ -79,7 +98,7 @@ export class Upstream {
       addresses: [],
       distrustedUntil: -Infinity,
       downUntil: -Infinity,
-      ticket: undefined,
+      tickets: new Tickets(),
     }))
   }
 
@@ -87,12 +106,12 @@ export class Upstream {
     return this.#servers
   }
 
-  /** Whether a server hung up on a session since the last look at it, and that look is not of just now. */
+  /** Whether there was reason to doubt a server since the last look at it, and that look is not of just now. */
   get doubted(): boolean {
     return this.#doubtedAt > this.#probedAt && this.#clock() - this.#probedAt > doubtTime
   }
 
-  /** A server hung up on a session: it may be gone, and nobody would know until the next device comes. */
+  /** A server hung up on a session, or may be revoked by now: nobody would know until the next device comes. */
   doubt(): void {
     this.#doubtedAt = this.#clock()
   }
@@ -169,53 +188,69 @@ export class Upstream {
 
   /** A trusted connection, or in a few words why there is none. */
   async #attempt(server: Server, signal: AbortSignal): Promise<Connected | string> {
-    const ticket = this.#ticketOf(server)
-    let given: Ticket | undefined
+    const { tickets } = server
+    const ticket = tickets.offer(this.#clock())
+    let given: Omit<Ticket, 'session'> | undefined
     let early: Buffer | undefined
-    const onTicket = (session: Buffer): void => {
+    let hasTicket = false
+    const take = (session: Buffer): void => {
+      hasTicket = true
       if (given === undefined) early = session
-      else server.ticket = { ...given, session }
+      else tickets.keep({ ...given, session })
     }
-    const outcome = await meet(this.plan, server, signal, { ticket, onTicket })
+    const wants = this.plan.resumption === 'on' && tickets.wants(ticket, this.#clock())
+    const onTicket = wants ? take : undefined
+    const outcome = await meet(this.#meeting, server, signal, { ticket, onTicket })
     this.#account.enter(server.server, outcome)
     if (outcome.kind !== 'judged') return this.#notJudged(server, outcome)
     this.#patrol.met(server, outcome)
     const { facts, verdict, socket, course, pairedWith } = outcome
     if (verdict.verdict !== 'trusted') return this.#distrust(server, verdict)
-    // However often it is renewed, a session ends an hour after the handshake that showed the certificates.
-    const until = (facts.resumed ? ticket?.until : undefined) ?? this.#clock() + ticketTime
-    given = { verdict, until }
-    if (early !== undefined) server.ticket = { ...given, session: early }
+    given = { verdict, until: tickets.tried(ticket, facts.resumed, this.#clock()) }
+    if (early !== undefined) tickets.keep({ ...given, session: early })
     server.downUntil = 0
     course.writes.release()
-    return { socket, server: server.server, facts, pairedWith }
+    const answered = (showing: Showing): void => {
+      // Whom its pins speak against teaches nothing.
+      if (verdict.reported !== undefined) return
+      // Tickets come before CONNACK, or not at all.
+      const isAsked = !facts.resumed && onTicket !== undefined
+      const ticketing = isAsked ? { tickets: hasTicket ? 'sent' : 'none' } : {}
+      this.#profiles.answered(server.server, { ...showing, ...ticketing }, Date.now())
+    }
+    return { socket, server: server.server, facts, pairedWith, answered }
   }
 
-  #ticketOf({ ticket }: Server): Server['ticket'] {
-    return ticket === undefined || ticket.until < this.#clock() ? undefined : ticket
+  /** The first key of a server becomes its pin where the upstream says so, and nothing else speaks against it. */
+  #introduce(server: string, { facts, verdict, address }: Judged): boolean {
+    const { name, trust, strangers } = this.plan
+    if (trust.firstUse === undefined || this.#firstUse === undefined || !strangers.has(server)) return false
+    const key = firstKey(facts, verdict, trust.firstUse)
+    if (key === undefined) return false
+    this.#firstUse({ upstream: name, server, ...key, at: new Date(facts.at).toISOString(), address })
+    return true
   }
 
   /** No handshake, or none that could be judged; a defect of ours fails closed, and takes nobody else along. */
   #notJudged(server: Server, outcome: Failed | Defect): string {
-    const [verdict, reason, leaveAlone] =
-      outcome.kind === 'failed'
-        ? [outcome.reason, outcome.hint, weaker.has(outcome.reason)]
-        : ['unjudged', messageOf(outcome.error), true]
+    const [verdict, reasons] =
+      outcome.kind === 'failed' ? accusation(outcome) : ['unjudged', [messageOf(outcome.error)]]
     if (verdict === 'cancelled') return verdict
+    const leaveAlone = outcome.kind === 'defect' || outcome.suspicion !== undefined
     server.checkedAt = Date.now()
     server.verdict = verdict
-    server.reasons = [reason]
+    server.reasons = reasons
     // A ticket the broker no longer knows must not fail the next attempt too.
-    server.ticket = undefined
+    server.tickets.drop()
     if (leaveAlone) server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
     else server.downUntil = this.#clock() + downTime
     this.#tell(server, lineOf(outcome))
-    return verdict
+    return outcome.kind === 'failed' && leaveAlone ? `${verdict} (${outcome.reason})` : verdict
   }
 
   #distrust(server: Server, verdict: Verdict): string {
     server.distrustedUntil = this.#clock() + this.plan.timeouts.distrust
-    server.ticket = undefined
+    server.tickets.drop()
     this.#tell(server, lineOfVerdict(verdict))
     return `${verdict.verdict} (${verdict.causes.join(', ')})`
   }
@@ -230,5 +265,3 @@ export class Upstream {
     this.#pins.remind(now)
   }
 }
-
-type Ticket = Omit<NonNullable<Server['ticket']>, 'session'>

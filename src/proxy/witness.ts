@@ -1,9 +1,13 @@
 // Notes how a handshake with a broker went, and hands what was seen of one that was not trusted to who keeps evidence.
 
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import type { UpstreamPlan } from '../config/snapshot.ts'
 import { messageOf } from '../errors.ts'
 import { hostPort, peerAddress } from '../net/address.ts'
+import type { Suspicion } from '../tls/failure.ts'
+import { servedCertificates } from '../tls/handshake.ts'
+import { servedPinsOf } from '../tls/identify.ts'
 import type { Sighting } from '../tls/sighting.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
 import { countWrites, type Writes } from './writes.ts'
@@ -18,7 +22,11 @@ export class Course {
   /** IP address and port that answered. */
   address: string | undefined
   connected: number | undefined
+  /** Milliseconds that it took to connect, name and all. */
+  connectTime = 0
   handshakeEnded: number | undefined
+  /** What was shown before a handshake broke off. */
+  shown: Sighting['served'] = []
   #verdictGiven: number | undefined
   #socketDestroyed: number | undefined
   readonly #socket: Socket
@@ -26,6 +34,16 @@ export class Course {
   constructor(socket: Socket) {
     this.#socket = socket
     this.writes = countWrites(socket)
+  }
+
+  /** The handshake breaks off: what it has shown so far is evidence, and gone with the socket. */
+  breakOff(): void {
+    try {
+      if (this.#socket instanceof TLSSocket) this.shown = servedCertificates(this.#socket)
+    } catch {
+      // Less evidence must not become another end of the handshake.
+    }
+    this.hangUp()
   }
 
   /** Closes the socket at once: its broker is not trusted, or nobody wants it any more. */
@@ -53,7 +71,7 @@ interface WitnessDeps {
   readonly waiting: () => number
 }
 
-type Told = Pick<Sighting, 'verdict' | 'causes' | 'reasons' | 'hint' | 'facts' | 'servedPins'>
+type Told = Pick<Sighting, 'verdict' | 'causes' | 'reasons' | 'hint' | 'facts' | 'served' | 'servedPins'>
 
 export class Witness {
   readonly #plan: Pick<UpstreamPlan, 'name' | 'trust'>
@@ -66,24 +84,29 @@ export class Witness {
 
   /** A handshake ended and was not trusted. */
   distrusted(server: string, course: Course, facts: HandshakeFacts, verdict: Verdict): void {
-    this.#tell(server, course, { ...verdict, facts })
+    this.#tell(server, course, { ...verdict, facts, served: facts.served })
   }
 
-  /** A handshake failed in a way that means a downgrade. */
-  downgraded(server: string, course: Course, { reason, hint }: { reason: string; hint: string }): void {
-    const told = { causes: [reason], reasons: [`the handshake failed: ${reason}`], hint }
-    this.#tell(server, course, { verdict: 'downgraded', ...told, facts: undefined, servedPins: [] })
+  /** A handshake failed in a way that says more than that nobody is there. */
+  suspected(
+    server: string,
+    course: Course,
+    { reason, hint, verdict, says }: Suspicion & { readonly reason: string; readonly hint: string },
+  ): void {
+    const told = { verdict, causes: [reason], reasons: [says], hint, facts: undefined }
+    const served = course.shown
+    this.#tell(server, course, { ...told, served, servedPins: servedPinsOf(served) })
   }
 
   /** Judging failed by a defect of ours. */
   unjudged(server: string, course: Course, error: unknown): void {
     const told = { causes: ['unjudged'], reasons: [messageOf(error)], hint: undefined }
-    this.#tell(server, course, { verdict: 'unjudged', ...told, facts: undefined, servedPins: [] })
+    this.#tell(server, course, { verdict: 'unjudged', ...told, facts: undefined, served: [], servedPins: [] })
   }
 
   #tell(server: string, course: Course, told: Told): void {
     const { evidence, waiting } = this.#deps
-    const { verdict, causes, reasons, hint, facts, servedPins } = told
+    const { verdict, causes, reasons, hint, facts, served, servedPins } = told
     evidence?.({
       upstream: this.#plan.name,
       server,
@@ -93,6 +116,7 @@ export class Witness {
       reasons,
       hint,
       facts,
+      served,
       servedPins,
       configuredPins: this.#plan.trust.pins.map(({ pin }) => pin),
       sessionsHeldBack: waiting(),

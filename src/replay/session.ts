@@ -29,11 +29,11 @@ export class ReplayedSession implements Conversation {
     this.#address = address
     const { churn, clock } = stage
     this.#state = new SessionState({ book: plan.book, churn, clock })
-    const metrics = {
-      connacks: ofNobody,
-      found: (finding: Finding, action: Action): void => this.#found(finding, action),
+    const found = (finding: Finding, action: Action): void => {
+      this.#stage.incidents.add({ ...this.#scene(), finding, action })
     }
-    this.#judge = new Judge({ plan, metrics, limited: ignore }, { address, transport: 'plain' })
+    const court = { plan, metrics: ofNobody, limited: ignore, found }
+    this.#judge = new Judge(court, { address, transport: 'plain' })
     this.#streams = { up: this.#stream('up'), down: this.#stream('down') }
   }
 
@@ -76,10 +76,6 @@ export class ReplayedSession implements Conversation {
     this.#heldBack = this.#stage.refusals.add({ ...this.#scene(), reason, direction })
   }
 
-  #found(finding: Finding, action: Action): void {
-    this.#stage.incidents.add({ ...this.#scene(), finding, action })
-  }
-
   /** Who it is, and where and when in the capture. */
   #scene() {
     return {
@@ -91,5 +87,5 @@ export class ReplayedSession implements Conversation {
   }
 }
 
-/** Nobody asks how brokers answered. */
-const ofNobody = new Float64Array(256)
+/** Nobody asks a capture for metrics. */
+const ofNobody = { connacks: new Float64Array(256), found: ignore }

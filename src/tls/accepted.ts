@@ -14,6 +14,8 @@ export interface AcceptedPin {
   readonly at: string
   /** The user of this machine, as the operating system names it. */
   readonly by: string
+  /** `host:port` as in proxy.yaml: whose pin of first use it replaces; all of the upstream where it is undefined. */
+  readonly server?: string
 }
 
 /** One line of what was done, kept after the pin is gone. */
@@ -130,7 +132,7 @@ function parse(text: string): Accepted | undefined {
 }
 
 function isPin(value: unknown): value is AcceptedPin {
-  const { upstream, pin, at, by } = fieldsOf(value)
+  const { upstream, pin, at, by, server } = fieldsOf(value)
   return (
     typeof upstream === 'string' &&
     /^[a-z][a-z0-9-]{0,31}$/.test(upstream) &&
@@ -138,7 +140,8 @@ function isPin(value: unknown): value is AcceptedPin {
     isCanonical(pin) &&
     typeof at === 'string' &&
     !Number.isNaN(Date.parse(at)) &&
-    typeof by === 'string'
+    typeof by === 'string' &&
+    (server === undefined || typeof server === 'string')
   )
 }
 

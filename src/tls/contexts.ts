@@ -36,12 +36,15 @@ export interface BrokerTls {
   readonly weakCertificates?: WeakCertificates
   /** PEM texts, chain leaf first. */
   readonly clientCertificate?: { readonly cert: string; readonly key: string }
+  /** Whether a broker is asked for an OCSP response; not unless it is true. */
+  readonly staple?: boolean
 }
 
 export interface BrokerContext {
   readonly context: SecureContext
   readonly anchors: TrustAnchors
   readonly clientCertificate: X509Certificate | undefined
+  readonly staple: boolean
 }
 
 /** Forward secrecy and authenticated encryption only. */
@@ -93,6 +96,7 @@ export function brokerContext({
   postQuantum,
   weakCertificates = 'refuse',
   clientCertificate,
+  staple = false,
 }: BrokerTls): BrokerContext {
   const anchors = trustAnchors(ca)
   const own = clientCertificate === undefined ? undefined : checkPair(clientCertificate)
@@ -105,7 +109,7 @@ export function brokerContext({
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     ...clientCertificate,
   })
-  return { context, anchors, clientCertificate: own }
+  return { context, anchors, clientCertificate: own, staple }
 }
 
 /**
@@ -114,7 +118,7 @@ export function brokerContext({
  * `trusted`. `protocols` are offered as application protocols (ALPN); none are by default.
  */
 export function brokerOptions(
-  { context }: BrokerContext,
+  { context, staple }: BrokerContext,
   name: string,
   protocols: readonly string[] = [],
 ): ConnectionOptions {
@@ -124,6 +128,7 @@ export function brokerOptions(
     // RFC 6066, 3: addresses are not names, and OpenSSL would send them all the same.
     servername: isIP(name) === 0 ? name : '',
     rejectUnauthorized: false,
+    requestOCSP: staple,
     checkServerIdentity: () => undefined,
   }
 }

@@ -4,7 +4,7 @@ import type { Pin } from './pinset.ts'
 import { nameLine } from './words.ts'
 
 export interface End {
-  readonly kind: 'certificate' | 'pin'
+  readonly kind: 'certificate' | 'pin' | 'list'
   /** The same for the same certificate or pin. */
   readonly key: string
   /** One safe line. */
@@ -39,7 +39,7 @@ export function daysLeft(notAfter: number, now: number): number {
 export class Reminders {
   readonly #told = new Map<string, number>()
 
-  due(ends: readonly End[], now: number, within: number): End[] {
+  due<One extends End>(ends: readonly One[], now: number, within: number): One[] {
     for (const [key, at] of this.#told) if (now - at >= DAY) this.#told.delete(key)
     const due = ends.filter(({ key, notAfter }) => notAfter < now + within && !this.#told.has(key))
     for (const { key } of due) this.#told.set(key, now)

@@ -1,5 +1,8 @@
 // What a certificate says of itself beyond what node tells: signature algorithm, key usage, constraints, in bounded reads.
 import type { X509Certificate } from 'node:crypto'
+import { placesOf } from './crl-scope.ts'
+import { dotted, elements, expect, extensionsOf, only, serialOf, TAG, wholeBytes } from './der.ts'
+import type { Element } from './der.ts'
 
 /** A general name (RFC 5280, 4.2.1.6): the number of its kind, and its content as it lies in the certificate. */
 export interface GeneralName {
@@ -32,6 +35,25 @@ export interface CertificateFacts {
   readonly constraints: NameConstraints | undefined
   /** Critical extensions nobody here knows, dotted. */
   readonly unknown: readonly string[]
+  /** As `serialOf` in der.ts makes it comparable. */
+  readonly serial: string
+  /** The whole names, as hashes and lists of other documents have them. */
+  readonly subjectName: Buffer
+  readonly issuerName: Buffer
+  /** The content of the public key's bit string. */
+  readonly keyBits: Buffer
+  /** The subject key identifier, where there is one. */
+  readonly keyId: Buffer | undefined
+  /** Whether key usage, where there is any, allows signing lists of revoked certificates. */
+  readonly signsLists: boolean
+  /** Whether it may answer for its issuer by OCSP: only where extended key usage says so (RFC 6960, 4.2.2.2). */
+  readonly answers: boolean
+  /** Whether a handshake with it is to bring an OCSP response (RFC 7633). */
+  readonly mustStaple: boolean
+  /** Where it says that lists which may name it are published. */
+  readonly places: readonly string[]
+  /** How many logs vouch, within it, to have seen it (RFC 6962, 3.3). */
+  readonly timestamps: number
 }
 
 const cache = new WeakMap<X509Certificate, CertificateFacts | undefined>()
@@ -49,25 +71,21 @@ export function factsOf(certificate: X509Certificate): CertificateFacts | undefi
   return facts
 }
 
-interface Element {
-  readonly tag: number
-  readonly content: Buffer
-}
-
-const TAG = { boolean: 0x01, integer: 0x02, bits: 0x03, octets: 0x04, oid: 0x06, sequence: 0x30 } as const
-
 function read(raw: Buffer): CertificateFacts {
   const [body] = elements(only(raw, TAG.sequence))
   const fields = elements(expect(body, TAG.sequence))
   // The version is tagged, and absent from version 1.
   const at = fields[0]?.tag === 0xa0 ? 1 : 0
-  const issuer = expect(fields[at + 2], TAG.sequence)
-  const subject = expect(fields[at + 4], TAG.sequence)
+  const [issuerField, subjectField, keyField] = [fields[at + 2], fields[at + 4], fields[at + 5]]
+  const issuer = expect(issuerField, TAG.sequence)
+  const subject = expect(subjectField, TAG.sequence)
   const wrapped = fields.slice(at + 6).find(({ tag }) => tag === 0xa3)
-  const extensions =
-    wrapped === undefined ? [] : elements(only(wrapped.content, TAG.sequence)).map(readExtension)
+  const extensions = wrapped === undefined ? [] : extensionsOf(only(wrapped.content, TAG.sequence))
   const byType = new Map(extensions.map(({ type, value }) => [type, value]))
-  if (byType.size < extensions.length) throw new Error('an extension is there twice')
+  const usage = optional(byType.get(TYPE.keyUsage), (value) => only(value, TAG.bits)[1] ?? 0)
+  const purposes = optional(byType.get(TYPE.extendedKeyUsage), (value) =>
+    elements(only(value, TAG.sequence)).map(({ content }) => dotted(content)),
+  )
   return {
     hash: hashOf(elements(expect(fields[at + 1], TAG.sequence))),
     selfIssued: subject.equals(issuer),
@@ -77,31 +95,43 @@ function read(raw: Buffer): CertificateFacts {
         elements(only(value, TAG.sequence)).map(general),
       ) ?? [],
     ...basicConstraints(byType.get(TYPE.basicConstraints)),
-    signs:
-      optional(byType.get(TYPE.keyUsage), (value) => ((only(value, TAG.bits)[1] ?? 0) & 0x80) !== 0) ?? true,
-    serves:
-      optional(byType.get(TYPE.extendedKeyUsage), (value) =>
-        elements(only(value, TAG.sequence)).some(({ content }) => dotted(content) === SERVER_AUTH),
-      ) ?? true,
+    signs: usage === undefined || (usage & 0x80) !== 0,
+    serves: purposes === undefined || purposes.includes(SERVER_AUTH),
     constraints: optional(byType.get(TYPE.nameConstraints), nameConstraints),
     unknown: extensions.filter(({ type, critical }) => critical && !KNOWN.has(type)).map(({ type }) => type),
+    serial: serialOf(expect(fields[at], TAG.integer)),
+    subjectName: subjectField?.whole ?? subject,
+    issuerName: issuerField?.whole ?? issuer,
+    keyBits: wholeBytes(elements(expect(keyField, TAG.sequence))[1]),
+    keyId: optional(byType.get(TYPE.subjectKeyId), (value) => only(value, TAG.octets)),
+    signsLists: usage === undefined || (usage & 0x02) !== 0,
+    answers: purposes?.includes(OCSP_SIGNING) === true,
+    mustStaple: optional(byType.get(TYPE.tlsFeature), asksForStaple) ?? false,
+    places: optional(byType.get(TYPE.distributionPoints), placesOf) ?? [],
+    timestamps: optional(byType.get(TYPE.timestamps), countTimestamps) ?? 0,
   }
 }
 
 const TYPE = {
+  subjectKeyId: '2.5.29.14',
   keyUsage: '2.5.29.15',
   alternativeNames: '2.5.29.17',
   basicConstraints: '2.5.29.19',
   nameConstraints: '2.5.29.30',
+  distributionPoints: '2.5.29.31',
   extendedKeyUsage: '2.5.29.37',
+  tlsFeature: '1.3.6.1.5.5.7.1.24',
+  timestamps: '1.3.6.1.4.1.11129.2.4.2',
 } as const
 
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
+const OCSP_SIGNING = '1.3.6.1.5.5.7.3.9'
+/** The number of the TLS extension that asks for a staple (RFC 6066, 8). */
+const STATUS_REQUEST = 5
 
-/** Those read here, and those OpenSSL sees to: CRL distribution points and all about policies. */
+/** Those read here, and those OpenSSL sees to: all about policies. */
 const KNOWN: ReadonlySet<string> = new Set([
   ...Object.values(TYPE),
-  '2.5.29.31',
   '2.5.29.32',
   '2.5.29.33',
   '2.5.29.36',
@@ -143,12 +173,6 @@ function strengthOf(algorithm: string): CertificateFacts['hash'] {
   return MD5.has(algorithm) ? 'md5' : 'strong'
 }
 
-function readExtension({ tag, content }: Element): { type: string; critical: boolean; value: Buffer } {
-  const parts = elements(expect({ tag, content }, TAG.sequence))
-  const critical = parts[1]?.tag === TAG.boolean && parts[1].content[0] !== 0
-  return { type: dotted(expect(parts[0], TAG.oid)), critical, value: expect(parts.at(-1), TAG.octets) }
-}
-
 function basicConstraints(value: Buffer | undefined): Pick<CertificateFacts, 'authority' | 'pathLength'> {
   if (value === undefined) return { authority: undefined, pathLength: undefined }
   const parts = elements(only(value, TAG.sequence))
@@ -157,6 +181,24 @@ function basicConstraints(value: Buffer | undefined): Pick<CertificateFacts, 'au
     authority: parts[0]?.tag === TAG.boolean && parts[0].content[0] !== 0,
     // More than one byte is more than any path here is long; a negative one allows nothing.
     pathLength: length === undefined ? undefined : length.length > 1 ? 255 : Math.max(length.readInt8(), 0),
+  }
+}
+
+function asksForStaple(value: Buffer): boolean {
+  return elements(only(value, TAG.sequence)).some(
+    ({ tag, content }) => tag === TAG.integer && content.length === 1 && content[0] === STATUS_REQUEST,
+  )
+}
+
+/** A TLS list in an octet string; one that cannot be read speaks for nobody, and is no reason to refuse. */
+function countTimestamps(value: Buffer): number {
+  try {
+    const list = only(value, TAG.octets)
+    let count = 0
+    for (let at = 2; at < list.length; count += 1) at += 2 + list.readUInt16BE(at)
+    return count
+  } catch {
+    return 0
   }
 }
 
@@ -197,45 +239,4 @@ export function attributesOf(name: Buffer): string[] {
 
 function optional<T>(value: Buffer | undefined, use: (value: Buffer) => T): T | undefined {
   return value === undefined ? undefined : use(value)
-}
-
-function expect(element: Element | undefined, tag: number): Buffer {
-  if (element?.tag !== tag) throw new Error('another element is expected here')
-  return element.content
-}
-
-function only(bytes: Buffer, tag: number): Buffer {
-  const [element, ...rest] = elements(bytes)
-  if (rest.length > 0) throw new Error('something follows')
-  return expect(element, tag)
-}
-
-/** The elements that lie one after another in `bytes`: definite lengths and low tag numbers only. */
-function elements(bytes: Buffer): Element[] {
-  const found: Element[] = []
-  for (let at = 0; at < bytes.length;) {
-    const tag = bytes.readUInt8(at)
-    const first = bytes.readUInt8(at + 1)
-    const size = first < 0x80 ? 0 : first & 0x7f
-    if ((tag & 0x1f) === 0x1f || first === 0x80 || size > 4) throw new Error('not DER')
-    const start = at + 2 + size
-    const length = size === 0 ? first : bytes.readUIntBE(at + 2, size)
-    if (start + length > bytes.length) throw new Error('cut off')
-    found.push({ tag, content: bytes.subarray(start, start + length) })
-    at = start + length
-  }
-  return found
-}
-
-function dotted(oid: Buffer): string {
-  const arcs: number[] = []
-  let arc = 0
-  for (const byte of oid) {
-    arc = arc * 128 + (byte & 0x7f)
-    if (byte >= 0x80) continue
-    if (arcs.length > 0) arcs.push(arc)
-    else arcs.push(Math.min(Math.floor(arc / 40), 2), arc - 40 * Math.min(Math.floor(arc / 40), 2))
-    arc = 0
-  }
-  return arcs.join('.')
 }

@@ -1,4 +1,6 @@
 // Why a broker could not be reached or the handshake did not end: node's and OpenSSL's codes as a bounded set of reasons.
+import { COPIED } from './classify.ts'
+import type { VerdictKind } from './verdict.ts'
 
 /** Bounded, fit for a metric label. */
 export const FAILURES = [
@@ -13,6 +15,8 @@ export const FAILURES = [
   'downgraded',
   'group-refused',
   'not-tls',
+  'copied-certificate',
+  'tampered',
   'no-protocol',
   'pair-missing',
   'pair-closed',
@@ -30,6 +34,15 @@ export interface Failure {
   readonly reason: FailureReason
   /** What an administrator does next. */
   readonly hint: string
+  /** Where a failure says more than that nobody is there. */
+  readonly suspicion?: Suspicion
+}
+
+/** What a broker most likely is that answered and did not get as far as a verdict. */
+export interface Suspicion {
+  readonly verdict: Exclude<VerdictKind, 'trusted'>
+  /** What gave it away. */
+  readonly says: string
 }
 
 /** What was asked of the broker, where a failure may be its answer to that. */
@@ -45,7 +58,8 @@ export interface FailureContext {
  */
 export function explainFailure(error: unknown, context: FailureContext = {}): Failure {
   const reason = classify(error, context)
-  return { reason, hint: HINTS[reason] }
+  const suspicion = SUSPICIONS.get(reason)
+  return { reason, hint: HINTS[reason], ...(suspicion && { suspicion }) }
 }
 
 /** Several addresses may have been tried: node then joins the errors of all of them, and the first known one counts. */
@@ -110,6 +124,9 @@ const ALERTS = new Map<string, FailureReason>([
   ['PROTOCOL_VERSION', 'downgraded'],
   ['INAPPROPRIATE_FALLBACK', 'downgraded'],
   ['INSUFFICIENT_SECURITY', 'downgraded'],
+  // It could not verify our Finished or the binder of a ticket, or read what we sent: it heard something else.
+  ['DECRYPT_ERROR', 'tampered'],
+  ['BAD_RECORD_MAC', 'tampered'],
   ['NO_APPLICATION_PROTOCOL', 'no-protocol'],
   // The broker judged a certificate, and the only one it can have judged is ours.
   ['NO_CERTIFICATE', 'client-certificate'],
@@ -133,6 +150,41 @@ const TLS_ERRORS = new Map<string, FailureReason>([
   ['UNKNOWN_PROTOCOL', 'not-tls'],
   ['HTTP_REQUEST', 'not-tls'],
   ['EXCESSIVE_MESSAGE_SIZE', 'oversized'],
+  ['DECRYPTION_FAILED_OR_BAD_RECORD_MAC', 'tampered'],
+  ['DIGEST_CHECK_FAILED', 'tampered'],
+  // A signature that does not verify: what OpenSSL says first depends on the kind of key and on its own version.
+  ['BAD_SIGNATURE', 'copied-certificate'],
+  ['PROVIDER_SIGNATURE_FAILURE', 'copied-certificate'],
+  ['FIRST_OCTET_INVALID', 'copied-certificate'],
+  ['LAST_OCTET_INVALID', 'copied-certificate'],
+  ['SALT_LENGTH_RECOVERY_FAILED', 'copied-certificate'],
+  ['INVALID_PADDING', 'copied-certificate'],
+  ['BLOCK_TYPE_IS_NOT_01', 'copied-certificate'],
+  ['DATA_TOO_LARGE_FOR_MODULUS', 'copied-certificate'],
+])
+
+const SUSPICIONS: ReadonlyMap<FailureReason, Suspicion> = new Map([
+  [
+    'downgraded',
+    {
+      verdict: 'downgraded',
+      says: 'it answered in an older TLS than is allowed, by itself or because somebody changed the question',
+    },
+  ],
+  [
+    'group-refused',
+    { verdict: 'downgraded', says: 'it takes none of the key exchange groups it was offered' },
+  ],
+  ['not-tls', { verdict: 'downgraded', says: 'it answered a TLS handshake with something that is not TLS' }],
+  ['pair-missing', { verdict: 'downgraded', says: 'it refuses to prove that it is the far end of the pair' }],
+  [
+    'copied-certificate',
+    { verdict: 'likely-mitm', says: 'it showed a certificate and could not sign with the key of it' },
+  ],
+  [
+    'tampered',
+    { verdict: 'likely-mitm', says: 'what one end said in the handshake is not what the other end heard' },
+  ],
 ])
 
 const HINTS: Readonly<Record<FailureReason, string>> = {
@@ -151,6 +203,9 @@ const HINTS: Readonly<Record<FailureReason, string>> = {
   'group-refused':
     'the broker most likely lacks post-quantum key exchange: bring it to OpenSSL 3.5, or set tls.postQuantum to prefer',
   'not-tls': "what answers does not speak TLS: check that the port is the broker's TLS port, often 8883",
+  'copied-certificate': COPIED,
+  tampered:
+    'the two ends do not agree on what was said: look for what changes bytes between here and the broker, such as a firewall that inspects TLS',
   'no-protocol':
     'what answers wants an application protocol (ALPN) that was not offered: if a far end of paired mode answers there, give this upstream the option pair',
   'pair-missing':

@@ -14,6 +14,16 @@ export interface Occasion {
   readonly earlier?: Verdict | undefined
 }
 
+const staples = new WeakMap<TLSSocket, Buffer>()
+
+/** Keeps the OCSP response a broker sends along for `describe`; to be called before the handshake. */
+export function keepStaple(socket: TLSSocket): void {
+  // Null where the broker, asked, sent none.
+  socket.once('OCSPResponse', (response: Buffer | null) => {
+    if (response !== null) staples.set(socket, response)
+  })
+}
+
 /** What `socket`, connected with `brokerOptions`, shows when its `secureConnect` fires. */
 export function describe(socket: TLSSocket, { name, at, earlier }: Occasion): HandshakeFacts {
   const resumed = socket.isSessionReused()
@@ -23,6 +33,7 @@ export function describe(socket: TLSSocket, { name, at, earlier }: Occasion): Ha
     authorized: socket.authorized,
     errorCode: socket.authorized ? undefined : codeOf(socket.authorizationError),
     served: resumed ? [] : servedCertificates(socket),
+    staple: staples.get(socket),
     protocol: socket.getProtocol() ?? 'unknown',
     cipher: socket.getCipher().standardName,
     group: groupName(exchangeGroup(socket)),
@@ -32,7 +43,7 @@ export function describe(socket: TLSSocket, { name, at, earlier }: Occasion): Ha
 }
 
 /** As served, leaf first, whether or not they sign each other. */
-function servedCertificates(socket: TLSSocket): readonly X509Certificate[] {
+export function servedCertificates(socket: TLSSocket): readonly X509Certificate[] {
   const served: X509Certificate[] = []
   for (let next = socket.getPeerX509Certificate(); next !== undefined && served.length < MAX_SERVED;) {
     served.push(next)

@@ -2,6 +2,7 @@
 import type { KeyObject, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import type { TrustAnchors } from './anchors.ts'
+import type { FirstUse } from './first-use.ts'
 import { judgeLimits } from './limits.ts'
 import type { WeakCertificates } from './limits.ts'
 import { verifiedPaths } from './path.ts'
@@ -19,6 +20,7 @@ interface Demands {
   readonly anchors: TrustAnchors
   readonly pins: readonly Pin[]
   readonly weakCertificates?: WeakCertificates
+  readonly firstUse?: FirstUse | undefined
 }
 
 export interface Examination {
@@ -31,10 +33,12 @@ export function examine(
   served: readonly X509Certificate[],
   name: string,
   at: number,
-  { anchors, pins, weakCertificates = 'refuse' }: Demands,
+  { anchors, pins, weakCertificates = 'refuse', firstUse }: Demands,
 ): Examination {
-  const servedPins = served.flatMap(describePin)
-  const judged = [...verifiedPaths(served, anchors).take(MAX_PATHS)].map((found) => ({
+  const servedPins = servedPinsOf(served)
+  const verified = [...verifiedPaths(served, anchors).take(MAX_PATHS)]
+  const itself = verified.length === 0 && firstUse?.selfSigned === true ? pathOfItself(served) : []
+  const judged = [...verified, ...itself].map((found) => ({
     path: found,
     faults: [...judgeKeys(found, weakCertificates), ...judgeLimits(found, name, weakCertificates)],
   }))
@@ -50,10 +54,32 @@ export function examine(
   const objections = [
     ...judgePath(served, path),
     ...judgeName(served[0], name),
-    ...judgePins(path, served, pins, at),
+    ...judgeItself(itself[0] ?? [], pins, at),
+    ...(firstUse !== undefined && pins.length === 0 ? [UNKNOWN] : judgePins(path, served, pins, at)),
     ...(faults ?? judgeKeys(served.slice(0, 1), weakCertificates)),
   ]
   return { identity: { path, servedPins }, objections }
+}
+
+/** What of the certificates served can be pinned. */
+export function servedPinsOf(served: readonly X509Certificate[]): readonly ServedPin[] {
+  return served.flatMap(describePin)
+}
+
+const UNKNOWN: Objection = {
+  cause: 'pin-mismatch',
+  reason: 'no key of it is known: none was accepted, and none was stored on first use',
+}
+
+/** A certificate that signed itself is its own anchor, for those who go by its key alone. */
+function pathOfItself([leaf]: readonly X509Certificate[]): (readonly X509Certificate[])[] {
+  return leaf !== undefined && isSelfSigned(leaf) ? [[leaf]] : []
+}
+
+function judgeItself(path: readonly X509Certificate[], pins: readonly Pin[], at: number): Objection[] {
+  const [leaf] = path
+  if (leaf === undefined || pins.some((pin) => isInForce(pin, at) && answersTo(leaf, pin))) return []
+  return [selfSigned(leaf)]
 }
 
 export function isExpired(certificate: X509Certificate, at: number): boolean {
@@ -110,14 +136,7 @@ function judgePath(served: readonly X509Certificate[], path: readonly X509Certif
   const [leaf] = served
   if (path.length > 0) return []
   if (leaf === undefined) return [{ cause: 'untrusted-chain', reason: 'the broker served no certificate' }]
-  if (isSelfSigned(leaf)) {
-    return [
-      {
-        cause: 'self-signed',
-        reason: `its certificate "${nameLine(leaf.subject)}" is signed by itself and is no trusted CA`,
-      },
-    ]
-  }
+  if (isSelfSigned(leaf)) return [selfSigned(leaf)]
   const issuer = nameLine(leaf.issuer)
   return [
     {
@@ -125,6 +144,11 @@ function judgePath(served: readonly X509Certificate[], path: readonly X509Certif
       reason: `no path of signatures leads from its certificate, issued by "${issuer}", to a trusted CA`,
     },
   ]
+}
+
+function selfSigned({ subject }: X509Certificate): Objection {
+  const reason = `its certificate "${nameLine(subject)}" is signed by itself and is no trusted CA`
+  return { cause: 'self-signed', reason }
 }
 
 function judgeName(leaf: X509Certificate | undefined, name: string): Objection[] {
@@ -200,7 +224,7 @@ function judgeKeys(path: readonly X509Certificate[], weakCertificates: WeakCerti
 }
 
 /** NIST SP 800-131A: RSA under 2048 bits and curves under 224 bits are disallowed; what an old broker has is 1024. */
-function isWeak(key: KeyObject | undefined, weakCertificates: WeakCertificates): boolean {
+export function isWeak(key: KeyObject | undefined, weakCertificates: WeakCertificates): boolean {
   const { modulusLength, namedCurve } = key?.asymmetricKeyDetails ?? {}
   if (modulusLength !== undefined) return modulusLength < (weakCertificates === 'accept' ? 1024 : 2048)
   return key === undefined || /1\d\d[a-z]\d$/.test(namedCurve ?? '')

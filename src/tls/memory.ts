@@ -1,5 +1,7 @@
 // What a set of trust settings remembers: identities it verified and verdicts it gave, so repeats cost little.
 import type { X509Certificate } from 'node:crypto'
+import { StapleMemory } from './staple.ts'
+import { TimestampMemory } from './transparency.ts'
 import type { BrokerIdentity, Verdict } from './verdict.ts'
 
 const MAX_IDENTITIES = 64
@@ -9,6 +11,8 @@ const MAX_IDENTITIES = 64
  * Holds positive results only: a refused broker is examined in full each time.
  */
 export class TrustMemory {
+  readonly staples = new StapleMemory()
+  readonly timestamps = new TimestampMemory()
   readonly #identities = new Map<string, BrokerIdentity>()
   readonly #given = new WeakMap<Verdict, string>()
   /** Who signed the last trusted leaf, by name. */

@@ -13,6 +13,8 @@ export interface Pin {
   readonly comment?: string | undefined
   /** Not from proxy.yaml, but from the state: `pulseward trust accept`. */
   readonly accepted?: true
+  /** Not from proxy.yaml either: the key that this server, `host:port`, showed first. */
+  readonly firstUse?: string
 }
 
 export function asPin(pin: Pin | string): Pin {

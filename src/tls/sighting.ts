@@ -1,4 +1,5 @@
 // What was seen of a broker that was not trusted: the facts an incident is made of, gathered while they can be had.
+import type { X509Certificate } from 'node:crypto'
 import type { HandshakeFacts, ServedPin } from './verdict.ts'
 
 /** When things happened, in milliseconds since 1970; undefined for what never did. */
@@ -24,6 +25,8 @@ export interface Sighting {
   readonly hint: string | undefined
   /** Undefined where the handshake did not end. */
   readonly facts: HandshakeFacts | undefined
+  /** The certificates as served, leaf first, also by a handshake that broke off behind them. */
+  readonly served: readonly X509Certificate[]
   readonly servedPins: readonly ServedPin[]
   readonly configuredPins: readonly string[]
   /** Sessions that waited for this upstream while the server was dialled and judged. */

@@ -6,12 +6,18 @@ import { basename, dirname, join } from 'node:path'
 /** No PEM file of ours comes near this. */
 const LONGEST_FILE = 64 * 1024
 
-/** The text of a file, at most 64 KiB of it; undefined where there is none. */
-export async function readText(path: string): Promise<string | undefined> {
+/** The text of a file, at most 64 KiB of it unless more is asked for; undefined where there is none. */
+export async function readText(path: string, longest: number = LONGEST_FILE): Promise<string | undefined> {
+  return (await readBytes(path, longest))?.toString()
+}
+
+/** At most `most` bytes of a file; undefined where there is none. */
+export async function readBytes(path: string, most: number): Promise<Buffer | undefined> {
   try {
     await using file = await open(path, 'r')
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(LONGEST_FILE), 0, LONGEST_FILE, 0)
-    return buffer.toString('utf8', 0, bytesRead)
+    const size = Math.min((await file.stat()).size, most)
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(size), 0, size, 0)
+    return buffer.subarray(0, bytesRead)
   } catch (error) {
     if (hasCode(error, 'ENOENT', 'ENOTDIR')) return undefined
     throw error
@@ -19,11 +25,11 @@ export async function readText(path: string): Promise<string | undefined> {
 }
 
 /** Replaces a file, readable by this user alone, so that a crash leaves the old one or the new one, never half of one. */
-export async function writePrivate(path: string, text: string): Promise<void> {
+export async function writePrivate(path: string, content: string | Uint8Array): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const draft = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`)
   try {
-    await writeThrough(draft, text)
+    await writeThrough(draft, content)
     await rename(draft, path)
   } catch (error) {
     await rm(draft, { force: true })
@@ -72,9 +78,9 @@ function hasCode(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && 'code' in error && codes.some((code) => code === error.code)
 }
 
-async function writeThrough(path: string, text: string): Promise<void> {
+async function writeThrough(path: string, content: string | Uint8Array): Promise<void> {
   await using file = await open(path, 'wx', 0o600)
-  await file.writeFile(text)
+  await file.writeFile(content)
   await file.sync()
 }
 

@@ -3,12 +3,17 @@ import type { TrustAnchors } from './anchors.ts'
 import { isPostQuantum } from './groups.ts'
 import type { PostQuantum } from './groups.ts'
 import type { WeakCertificates } from './limits.ts'
+import type { FirstUse } from './first-use.ts'
 import { examine, isExpired, isInDate, isNotYetValid, judgePins } from './identify.ts'
 import type { Examination } from './identify.ts'
 import { TrustMemory } from './memory.ts'
 import { pinOf, samePin } from './pins.ts'
 import { asPin, isDated } from './pinset.ts'
 import type { Pin } from './pinset.ts'
+import { judgeProfile } from './drift.ts'
+import type { Least } from './drift.ts'
+import { judgeRevocation } from './revocation.ts'
+import type { RevocationSettings } from './revocation.ts'
 import { momentText, nameLine } from './words.ts'
 import { classify, nextStep } from './classify.ts'
 import { doubtClock } from './clock.ts'
@@ -26,6 +31,10 @@ export interface TrustSettings {
   readonly postQuantum: PostQuantum
   /** `refuse` where it is absent. */
   readonly weakCertificates?: WeakCertificates
+  /** Where it is absent, nobody asks who was revoked. */
+  readonly revocation?: RevocationSettings
+  /** Pins are of the keys seen first: without one, nothing is trusted. */
+  readonly firstUse?: FirstUse | undefined
   readonly memory: TrustMemory
 }
 
@@ -40,14 +49,19 @@ export function trustSettings(
  * Settles whether the peer of a finished handshake is the broker. Trusts only when OpenSSL verified the chain AND a
  * path built here leads to an anchor AND that path holds a pinned key AND the leaf carries the name AND the version
  * and group are acceptable. A resumed session stands on the verdict it began with, if these very settings gave it.
+ * `least` is what this server was never seen below, where that is known and enforced.
  */
-export function judge(facts: HandshakeFacts, settings: TrustSettings): Verdict {
+export function judge(facts: HandshakeFacts, settings: TrustSettings, least?: Least): Verdict {
   const { identity, objections } = facts.resumed ? recognise(facts, settings) : prove(facts, settings)
+  const { memory, revocation, weakCertificates: weak = 'refuse' } = settings
+  const revoked = judgeRevocation(facts, identity.path, revocation, { staples: memory.staples, weak })
   const all = [
     ...objections,
-    ...judgeAuthorization(facts, identity.path.length > 0, objections),
+    ...revoked.objections,
+    ...judgeAuthorization(facts, identity.path, objections),
     ...judgeDates(facts, identity.path),
     ...judgeLink(facts, settings),
+    ...judgeProfile(facts, least),
   ]
   // What stood the last time stands: nearly every handshake, and nothing of it is made anew.
   if (all.length === 0 && facts.earlier !== undefined && facts.resumed) return facts.earlier
@@ -62,12 +76,25 @@ export function judge(facts: HandshakeFacts, settings: TrustSettings): Verdict {
     reasons: [...new Set(sorted.map(({ reason }) => reason))],
     hint: kind === 'trusted' || worst === undefined ? undefined : nextStep(kind, worst),
     ...identity,
+    ...(revoked.staple && { staple: revoked.staple }),
+    ...remarksOn(facts, identity.path, revoked.remarks, settings),
   }
   if (settings.pinMode === 'report' && worst === 'pin-mismatch' && causes.length === 1) {
     return letThrough(verdict, facts, settings)
   }
   if (worst === undefined) settings.memory.vouch(facts.name, verdict)
   return verdict
+}
+
+function remarksOn(
+  { name, resumed }: HandshakeFacts,
+  path: HandshakeFacts['served'],
+  found: readonly string[],
+  { memory }: TrustSettings,
+): Pick<Verdict, 'remarks'> {
+  const unlogged = resumed || path.length < 2 ? undefined : memory.timestamps.remark(name, path)
+  const remarks = unlogged === undefined ? found : [...found, unlogged]
+  return remarks.length === 0 ? {} : { remarks }
 }
 
 /** Trusts where only the pins speak against it; who signed it is not remembered as the issuer to expect. */
@@ -142,11 +169,13 @@ const EXPLAINED: ReadonlySet<Objection['cause']> = new Set(['untrusted-chain', '
  */
 function judgeAuthorization(
   facts: HandshakeFacts,
-  hasPath: boolean,
+  path: HandshakeFacts['served'],
   found: readonly Objection[],
 ): Objection[] {
   if (facts.authorized) return []
   const code = facts.errorCode ?? 'no reason given'
+  // Its own anchor, which OpenSSL does not know: whether it may be one is judged in identify.ts.
+  if (code === 'DEPTH_ZERO_SELF_SIGNED_CERT' && path.length === 1 && path[0] === facts.served[0]) return []
   const cause = DATE_CODES.get(facts.errorCode)
   if (cause !== undefined)
     return [
@@ -155,7 +184,7 @@ function judgeAuthorization(
   // Node has no name for a weak key or hash, a name constraint or an unknown extension: ours has said what it is.
   if (code === 'UNSPECIFIED' && found.some(({ cause: known }) => EXPLAINED.has(known))) return []
   const why = code === 'UNSPECIFIED' ? 'for a reason node has no name for' : code
-  return hasPath ? [{ cause: 'untrusted-chain', reason: `OpenSSL refuses its chain: ${why}` }] : []
+  return path.length > 0 ? [{ cause: 'untrusted-chain', reason: `OpenSSL refuses its chain: ${why}` }] : []
 }
 
 function judgeDates(facts: HandshakeFacts, path: HandshakeFacts['served']): Objection[] {

@@ -1,11 +1,14 @@
 // What goes into a judgement on a broker's handshake, and what comes out of it.
 import type { X509Certificate } from 'node:crypto'
+import type { Staple } from './staple.ts'
 
 /** What a handshake means for an administrator, the worst first; bounded, fit for a metric label. */
 export const VERDICTS = [
   'likely-mitm',
+  'revoked',
   'downgraded',
   'likely-rotation',
+  'revocation-unknown',
   'weak-key',
   'weak-signature',
   'expired',
@@ -21,13 +24,18 @@ export const CAUSES = [
   'self-signed',
   'name-mismatch',
   'copied-certificate',
+  'revoked',
   'pin-mismatch',
   'pair-mismatch',
   'pair-unproven',
   'pin-not-in-force',
+  'staple-missing',
+  'staple-invalid',
+  'revocation-unknown',
   'weak-key',
   'weak-signature',
   'downgraded',
+  'weaker-than-learned',
   'group-refused',
   'pair-missing',
   'expired',
@@ -47,6 +55,8 @@ export interface HandshakeFacts {
   readonly errorCode: string | undefined
   /** The certificates as served, leaf first; empty on a resumed session. */
   readonly served: readonly X509Certificate[]
+  /** The OCSP response it sent along, where one was asked for and came. */
+  readonly staple?: Buffer | undefined
   /** `TLSv1.2`, `TLSv1.3`, `unknown`, or `none` where there is no TLS. */
   readonly protocol: string
   /** The cipher suite's IANA name. */
@@ -83,6 +93,10 @@ export interface Verdict {
   readonly path: readonly X509Certificate[]
   /** What the pins hold against a broker that is trusted all the same, because `pinMode` is `report`. */
   readonly reported?: Reported | undefined
+  /** The staple that says its certificate is good; on a resumed session the one it began with. */
+  readonly staple?: Staple | undefined
+  /** One sentence each: what was noticed and, as it is configured, not held against it. */
+  readonly remarks?: readonly string[] | undefined
 }
 
 export interface Reported {

@@ -32,6 +32,7 @@ const upstreams = {
         ],
       },
     ],
+    firstUse: [],
   },
 }
 const ready = judgeReadiness({ draining: false, starting: false, upstreams })
@@ -86,7 +87,7 @@ describe('pages', () => {
 })
 
 describe('readiness', () => {
-  const distrusted = { trusted: false, servers: [] }
+  const distrusted = { trusted: false, servers: [], firstUse: [] }
 
   it('needs one trusted broker, no draining, and a look at every server', () => {
     const { hospital } = upstreams

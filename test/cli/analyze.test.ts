@@ -11,7 +11,7 @@ import { Child } from '../help/child.ts'
 import { clientHello } from '../help/client-hello.ts'
 import { Folder } from '../help/folder.ts'
 import { connackPacket, connectPacket, publishPacket, subscribePacket } from '../help/packets.ts'
-import { Wire } from '../help/wire.ts'
+import { Wire } from '../help/segments.ts'
 
 const ordinary = device('pump-1').close().frames
 const curious = device('pump-2').send('up', subscribePacket(4, 1, [['#', 0]])).frames

@@ -1,10 +1,14 @@
 // `pulseward check --live`: every address of every server asked once, without a proxy.
 
 import { X509Certificate } from 'node:crypto'
+import { mkdir, readFile } from 'node:fs/promises'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { check } from '../../src/cli/check.ts'
 import type { Lookup } from '../../src/net/resolve.ts'
+import { offeredGroups } from '../../src/tls/groups.ts'
 import { pinOf } from '../../src/tls/pins.ts'
+import { learn, newProfile } from '../../src/tls/profile.ts'
+import { printProfiles } from '../../src/tls/profile-text.ts'
 import { TestBroker, type BrokerOptions } from '../help/broker.ts'
 import { Child } from '../help/child.ts'
 import { Folder } from '../help/folder.ts'
@@ -60,6 +64,20 @@ describe('pulseward check --live', () => {
     expect(rest[0]).toMatch(/^ {4}until \d{4}-\d\d-\d\dT[\d:.]+Z {2}.*CN=/)
     expect(stdout).toContain('\n  127.0.0.2  trusted')
     expect(broker.applicationBytes + other.applicationBytes).toBe(0)
+  })
+
+  test('1 where a server is weaker than the proxy knows it to be; what it learnt stays as it is', async () => {
+    await using broker = await TestBroker.start({ ...genuine, ecdhCurve: 'X25519' })
+    await using folder = await folderFor([`mqtts://127.0.0.1:${broker.port}`])
+    const profile = newProfile(0, offeredGroups('prefer'))
+    for (let day = 0; day < 8; day += 1) learn(profile, { group: 'X25519MLKEM768' }, day * 86_400_000, 0)
+    const known = printProfiles(new Map([['hospital', new Map([[`127.0.0.1:${broker.port}`, profile]])]]))
+    await mkdir(folder.at('state/trust'), { recursive: true })
+    await folder.write('state/trust/profiles.json', known)
+    const { stdout, status } = await run(folder, [])
+    expect(status).toBe(1)
+    expect(stdout).toContain('127.0.0.1  downgraded (weaker-than-learned)')
+    expect(await readFile(folder.at('state/trust/profiles.json'), 'utf8')).toBe(known)
   })
 
   test('1 where one of several addresses is a rogue, with reasons and hint', async () => {

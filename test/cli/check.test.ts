@@ -7,6 +7,8 @@ import { UsageError } from '../../src/cli/io.ts'
 import type { Io } from '../../src/cli/io.ts'
 import { schema, schemaHelp } from '../../src/cli/schema.ts'
 import { renderJsonSchema } from '../../src/config/reference.ts'
+import { makeCa } from '../help/certificates.ts'
+import { makeList, pemList } from '../help/revocation.ts'
 
 const root = join(import.meta.dirname, '../..')
 
@@ -45,6 +47,44 @@ describe('pulseward check', () => {
     expect(shell.stderr).toMatch(
       /^other\.yaml:3:14 warning: upstreams\.hospital\.tls\.pins: no pins: .*\n {2}hint: .*\n$/,
     )
+  })
+
+  test('revocation lists in files: by whom, until when, and whether a CA that is trusted signed them', async () => {
+    const [ca, other] = [makeCa('Hospital CA'), makeCa('Issuing CA')]
+    const to = Date.UTC(2999, 0, 1)
+    const lists = [
+      makeList({ issuer: ca, number: 7, revoked: [other], to }),
+      makeList({ issuer: other, to }),
+      makeList({ issuer: ca, signer: other, to }),
+    ]
+    const config = {
+      listeners: [{ name: 'ward', bind: '127.0.0.1:1883', upstream: 'hospital' }],
+      upstreams: {
+        hospital: {
+          servers: ['mqtts://broker.example'],
+          tls: { ca: 'ca.pem', revocation: { crl: ['lists.pem', 'http://pki.example/ca.crl'] } },
+        },
+      },
+    }
+    const files = { 'ca.pem': ca.cert, 'lists.pem': pemList(...lists), 'proxy.yaml': JSON.stringify(config) }
+    await using shell = await makeShell(files)
+    expect(await shell.run(check)).toBe(0)
+    const file = `hospital: ${join(shell.cwd, 'lists.pem')}: list of`
+    const until = 'until 2999-01-01T00:00:00.000Z'
+    expect(shell.stdout.split('\n').slice(1, -1)).toEqual([
+      `${file} hospital ca, number 7, 1 revoked, ${until}`,
+      `${file} issuing ca, number 1, 0 revoked, ${until}; no CA of tls.ca signed it: it counts only if the broker shows the CA that did`,
+      `${file} hospital ca, number 1, 0 revoked, ${until}; NOT signed by the CA of that name in tls.ca: it counts for nothing`,
+    ])
+    await shell.run(check, '--json')
+    const { lists: reported } = JSON.parse(shell.stdout.slice(shell.stdout.indexOf('{'))) as {
+      lists: object[]
+    }
+    expect(reported).toMatchObject([
+      { signer: 'known', number: '7' },
+      { signer: 'unknown' },
+      { signer: 'forged' },
+    ])
   })
 
   test('every mistake at once on stderr, nothing on stdout, exit 1', async () => {
@@ -100,6 +140,7 @@ describe('pulseward check', () => {
       file: 'proxy.yaml',
       sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
       diagnostics: [],
+      lists: [],
     })
   })
 

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
+import { stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
@@ -10,9 +11,12 @@ import { UsageError } from '../../src/cli/io.ts'
 import { mint } from '../../src/tls/mint.ts'
 import type { Identity } from '../../src/tls/mint.ts'
 import { pinOf } from '../../src/tls/pins.ts'
+import { makeCa, makeLeaf } from '../help/certificates.ts'
 import { Folder } from '../help/folder.ts'
+import { ListServer } from '../help/list-server.ts'
 import { makePki } from '../help/pki.ts'
 import type { Pki } from '../help/pki.ts'
+import { makeList, makeResponse, mustStaple, timestamps } from '../help/revocation.ts'
 import { listen, startTls } from '../tls/broker.ts'
 
 let pki: Pki
@@ -179,4 +183,38 @@ test('--help is complete', async () => {
   expect([status, out]).toEqual([0, pinHelp])
   for (const option of ['--servername', '--ca', '--timeout', '--json', '--help'])
     expect(out).toContain(option)
+})
+
+test('what logs and an OCSP response vouch for, and what the lists of proxy.yaml say, fetched where need be', async () => {
+  const ca = makeCa('Hospital CA')
+  const shown = makeLeaf(ca, { names: ['127.0.0.1'], more: [timestamps(2), mustStaple] })
+  const staple = makeResponse({ leaf: shown, issuer: ca, to: Date.UTC(2999, 0, 1) })
+  await using broker = await startTls({ cert: shown.cert, key: shown.key, staple })
+  await using server = await ListServer.start(makeList({ issuer: ca, revoked: [shown] }))
+  const tls = { ca: 'hospital.pem', revocation: { crl: server.url } }
+  const upstreams = { hospital: { servers: [`mqtts://127.0.0.1:${broker.port}`], tls } }
+  const listeners = [{ name: 'ward', bind: '127.0.0.1:0', upstream: 'hospital' }]
+  const files = { 'hospital.pem': ca.cert, 'proxy.yaml': JSON.stringify({ listeners, upstreams }) }
+  await using folder = await Folder.make(files)
+  const ask = async (...args: string[]): Promise<{ status: number; out: string }> => {
+    let out = ''
+    const io = { stdout: (text: string) => void (out += text), stderr: () => {}, env: {}, cwd: folder.path }
+    return { status: await pin([`127.0.0.1:${broker.port}`, ...args], io), out }
+  }
+  const good = await ask('--ca', 'hospital.pem')
+  expect(good.status).toBe(0)
+  expect(good.out).toContain('  logs    2 transparency logs vouch for it\n')
+  expect(good.out).toContain('  staple  only to be taken with an OCSP response\n')
+  expect(good.out).toMatch(/^not revoked: by its OCSP response, until 2\d{3}-/m)
+  const revoked = await ask('-c', 'proxy.yaml')
+  expect(revoked.status).toBe(1)
+  expect(revoked.out).toContain('not trusted: revoked (revoked)\n')
+  expect(server.asked).toBe(1)
+  await writeFile(folder.at('ca.crl'), makeList({ issuer: ca, revoked: [shown] }))
+  const byFile = { ...tls, revocation: { crl: 'ca.crl' } }
+  const other = { listeners, upstreams: { hospital: { ...upstreams.hospital, tls: byFile } } }
+  await folder.write('other.yaml', JSON.stringify(other))
+  expect((await ask('-c', 'other.yaml')).out).toContain('not trusted: revoked (revoked)\n')
+  // It may run as another user than the proxy.
+  await expect(stat(folder.at('state'))).rejects.toMatchObject({ code: 'ENOENT' })
 })

@@ -7,6 +7,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ConfigError, formatDiagnostic } from '../../src/config/diagnostics.ts'
 import type { Diagnostic } from '../../src/config/diagnostics.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { makeCa } from '../help/certificates.ts'
+import { makeList, pemList } from '../help/revocation.ts'
 import { makePki } from '../help/pki.ts'
 
 const cases = join(import.meta.dirname, 'cases')
@@ -37,6 +39,8 @@ beforeAll(async () => {
     'damaged.pem': pki.ca.cert + leaf.cert.replace(/\n.{40}/, '\n'),
     'shared.key': `${Buffer.alloc(32, 9).toString('base64')}\n`,
     'empty.pem': '',
+    'list.pem': pemList(makeList({ issuer: makeCa('Listing CA') })),
+    'ended.pem': pemList(makeList({ issuer: makeCa('Listing CA'), to: Date.UTC(2026, 0, 2) })),
     'large.key': Buffer.alloc(1_048_577),
   }
   for (const [name, content] of Object.entries(files)) await writeFile(join(directory, name), content)

@@ -4,6 +4,8 @@ import { loadConfig } from '../../src/config/load.ts'
 import { compile, type Snapshot } from '../../src/config/snapshot.ts'
 import { nameOf, nameOfPeer } from '../../src/pair/keys.ts'
 import { openAuthority } from '../../src/tls/authority.ts'
+import { CrlSource } from '../../src/tls/crl-source.ts'
+import { nothingKnown } from '../../src/tls/known.ts'
 import { Folder } from '../help/folder.ts'
 import { newIdentity } from '../help/pair.ts'
 
@@ -28,8 +30,10 @@ const yaml = (pair: object, others = {}): string =>
 async function load(folder: Folder, text: string): Promise<{ snapshot: Snapshot; files: readonly string[] }> {
   await folder.write('proxy.yaml', text)
   const loaded = loadConfig('proxy.yaml', {}, folder.path)
-  const authority = openAuthority(folder.at('state'), Date.now)
-  return { snapshot: await compile(loaded, 1, async () => await authority), files: loaded.files }
+  const opened = openAuthority(folder.at('state'), Date.now)
+  const listsOf = (name: string): CrlSource => new CrlSource(name)
+  const surroundings = { authority: async () => await opened, known: nothingKnown, listsOf }
+  return { snapshot: await compile(loaded, 1, surroundings), files: loaded.files }
 }
 
 test('identities: both ends of a configuration prove by the one in the state, and its file is watched', async () => {

@@ -6,6 +6,8 @@ import { loadConfig } from '../../src/config/load.ts'
 import { compile, type Snapshot } from '../../src/config/snapshot.ts'
 import { PacketType } from '../../src/mqtt/packet.ts'
 import type { Authority } from '../../src/tls/authority.ts'
+import { CrlSource } from '../../src/tls/crl-source.ts'
+import { nothingKnown } from '../../src/tls/known.ts'
 import { Folder } from '../help/folder.ts'
 import { makePki, type Pki } from '../help/pki.ts'
 
@@ -39,13 +41,14 @@ async function place(): Promise<Folder> {
   return await Folder.make({ 'ca.pem': pki.ca.cert, 'leaf.pem': leaf.cert, 'leaf.key': leaf.key })
 }
 
+const bare = { known: nothingKnown, listsOf: (name: string) => new CrlSource(name) }
 const upstream = { servers: ['mqtts://127.0.0.1:8883'], tls: { ca: 'ca.pem' } }
 const ward = { name: 'ward', bind: '127.0.0.1:1883', accept: ['mqtt'], upstream: 'hospital' }
 const plain = { listeners: [ward], upstreams: { hospital: upstream } }
 
 async function snapshotOf(folder: Folder, config: object, open = none, version = 1): Promise<Snapshot> {
   await folder.write('proxy.yaml', JSON.stringify(config))
-  return await compile(loadConfig('proxy.yaml', {}, folder.path), version, open)
+  return await compile(loadConfig('proxy.yaml', {}, folder.path), version, { ...bare, authority: open })
 }
 
 test('is frozen, and complete', async () => {
@@ -184,7 +187,10 @@ test('a file that goes away after it was checked fails the whole', async () => {
   await folder.write('proxy.yaml', JSON.stringify(plain))
   const loaded = loadConfig('proxy.yaml', {}, folder.path)
   await rm(folder.at('ca.pem'))
-  await expect(compile(loaded, 1, none)).rejects.toMatchObject({ code: 'file-missing', blame: 'config' })
+  await expect(compile(loaded, 1, { ...bare, authority: none })).rejects.toMatchObject({
+    code: 'file-missing',
+    blame: 'config',
+  })
 })
 
 test('an authority that cannot be opened fails the whole', async () => {

@@ -12,6 +12,8 @@ export interface BrokerOptions extends TlsOptions {
   readonly port?: number
   /** Address to listen on; 127.0.0.1 by default. */
   readonly host?: string
+  /** The OCSP response it sends along. */
+  readonly staple?: Buffer
   /** Goes on after the other side's end, until the script ends it. */
   readonly halfOpen?: boolean
   /** What it does with a device; by default it accepts CONNECT and is silent after. */
@@ -45,9 +47,11 @@ export class TestBroker implements AsyncDisposable {
     host = '127.0.0.1',
     serve = acceptAll,
     halfOpen = false,
+    staple,
     ...tls
   }: BrokerOptions): Promise<TestBroker> {
     const server = createServer({ minVersion: 'TLSv1.3', ALPNProtocols: [], ...tls })
+    if (staple !== undefined) server.on('OCSPRequest', answerWith(staple))
     const broker = await TestBroker.#open(server, port, host)
     server.on('secureConnection', (socket: TLSSocket) => {
       socket.setNoDelay(true)
@@ -109,6 +113,13 @@ export class TestBroker implements AsyncDisposable {
     this.#server.close()
     await once(this.#server, 'close')
   }
+}
+
+/** For the event `OCSPRequest` of a TLS server: sends this response along, whoever asks. */
+export function answerWith(
+  staple: Buffer,
+): (leaf: Buffer, issuer: Buffer, answer: (error: Error | null, response: Buffer) => void) => void {
+  return (_leaf, _issuer, answer) => answer(null, staple)
 }
 
 /** Waits for CONNECT, whose canary probes never send one, and accepts it in its own version. */

@@ -189,7 +189,7 @@ function distinguished(attributes: readonly (readonly [string, string])[]): Buff
   )
 }
 
-function algorithmOf(key: KeyObject, hash: Hash): readonly [Buffer, Hash | null] {
+export function algorithmOf(key: KeyObject, hash: Hash): readonly [Buffer, Hash | null] {
   const kind = key.asymmetricKeyType
   if (kind === 'ed25519') return [sequence(oid('1.3.101.112')), null]
   if (kind === 'ed448') return [sequence(oid('1.3.101.113')), null]
@@ -206,7 +206,7 @@ function algorithmOf(key: KeyObject, hash: Hash): readonly [Buffer, Hash | null]
   return [sequence(oid(`1.2.840.113549.1.1.${types[hash]}`), der(0x05)), hash]
 }
 
-function keyId(key: KeyObject): Buffer {
+export function keyId(key: KeyObject): Buffer {
   const spki = createPublicKey(key.export({ type: 'spki', format: 'pem' })).export({
     type: 'spki',
     format: 'der',
@@ -215,7 +215,7 @@ function keyId(key: KeyObject): Buffer {
 }
 
 /** UTCTime through 2049, GeneralizedTime from 2050 (RFC 5280, 4.1.2.5). */
-function time(moment: number): Buffer {
+export function time(moment: number): Buffer {
   const text = new Date(moment).toISOString().replaceAll(/[-:T]|\.\d+/g, '')
   const [tag, written] = text < '2050' && text > '1950' ? [0x17, text.slice(2)] : [0x18, text]
   return der(tag, Buffer.from(written))
@@ -236,7 +236,7 @@ export function der(tag: number, ...contents: readonly Buffer[]): Buffer {
   return Buffer.concat([Buffer.from([tag, 0x80 | size.length]), size, content])
 }
 
-function oid(dotted: string): Buffer {
+export function oid(dotted: string): Buffer {
   const [first = 0, second = 0, ...rest] = dotted.split('.').map(Number)
   const bytes = [first * 40 + second, ...rest].flatMap((arc) => {
     const groups = [arc & 0x7f]

@@ -17,7 +17,9 @@ import type { Connection, Hub, ListenerPlan } from '../../src/proxy/hub.ts'
 import { Sweep } from '../../src/proxy/sweep.ts'
 import { Upstream } from '../../src/proxy/upstream.ts'
 import { brokerContext, type BrokerTls } from '../../src/tls/contexts.ts'
+import type { FirstUse } from '../../src/tls/first-use.ts'
 import type { Pin } from '../../src/tls/pinset.ts'
+import type { RevocationSettings } from '../../src/tls/revocation.ts'
 import { trustSettings } from '../../src/tls/trust.ts'
 import { Exposition } from './exposition.ts'
 import { Diary } from './diary.ts'
@@ -31,7 +33,12 @@ export interface PlanOptions extends Partial<Omit<BrokerTls, 'ca'>> {
   readonly ca: string
   readonly pins?: readonly (Pin | string)[]
   readonly pinMode?: 'enforce' | 'report'
+  readonly resumption?: UpstreamPlan['resumption']
   readonly warnBefore?: number
+  readonly revocation?: RevocationSettings
+  readonly profile?: UpstreamPlan['profile']
+  readonly strangers?: UpstreamPlan['strangers']
+  readonly firstUse?: FirstUse
   readonly name?: string
   readonly serverName?: string
   readonly pair?: UpstreamPlan['pair']
@@ -46,6 +53,10 @@ export function upstreamPlan({
   pins = [],
   pinMode = 'enforce',
   warnBefore = 0,
+  revocation,
+  profile = { mode: 'off', settle: 0 },
+  strangers = new Set(),
+  firstUse,
   name = 'hospital',
   serverName,
   pair,
@@ -54,6 +65,7 @@ export function upstreamPlan({
   minVersion = 'TLSv1.3',
   postQuantum = 'prefer',
   weakCertificates = 'refuse',
+  resumption = 'on',
   ...tls
 }: PlanOptions): UpstreamPlan {
   const context = brokerContext({ ca: [ca], minVersion, postQuantum, weakCertificates, ...tls })
@@ -72,9 +84,14 @@ export function upstreamPlan({
       minVersion,
       postQuantum,
       weakCertificates,
+      ...(revocation && { revocation }),
+      firstUse,
     }),
+    resumption,
     warnBefore,
-    timeouts: { dial: 5000, handshake: 10_000, distrust: 60_000, ...timeouts },
+    profile,
+    strangers,
+    timeouts: { dial: 5000, handshake: 10_000, connack: 30_000, distrust: 60_000, ...timeouts },
   }
 }
 

@@ -6,6 +6,7 @@ import { Child } from './child.ts'
 import { Folder } from './folder.ts'
 import type { Pki } from './pki.ts'
 import { tool } from './tools.ts'
+import { eventually } from './wait.ts'
 
 export const mosquittoTools = ['mosquitto', 'mosquitto_pub', 'mosquitto_sub']
 
@@ -19,9 +20,22 @@ export interface MosquittoOptions {
   readonly clientCa?: string
   /** Lines of mosquitto.conf. */
   readonly more?: readonly string[]
+  /** Lines of mosquitto.conf about its TLS. */
+  readonly tls?: readonly string[]
+  /** What openssl.cnf would say of every TLS connection, such as `MaxProtocol = TLSv1.2`. */
+  readonly openssl?: readonly string[]
   /** Where it was before, to come back. */
   readonly port?: number
 }
+
+const opensslHead = [
+  'openssl_conf = all',
+  '[all]',
+  'ssl_conf = kinds',
+  '[kinds]',
+  'system_default = tls',
+  '[tls]',
+]
 
 export class Mosquitto implements AsyncDisposable {
   readonly port: number
@@ -37,12 +51,13 @@ export class Mosquitto implements AsyncDisposable {
   }
 
   static async start(options: MosquittoOptions): Promise<Mosquitto> {
-    const { pki, identity = await pki.issue(), clientCa, more = [] } = options
+    const { pki, identity = await pki.issue(), clientCa, more = [], tls = [], openssl = [] } = options
     const port = options.port ?? (await freePort())
     const plainPort = await freePort()
     const folder = await Folder.make({
       'chain.pem': identity.chain,
       'key.pem': identity.key,
+      'openssl.cnf': `${[...opensslHead, ...openssl].join('\n')}\n`,
       ...(clientCa === undefined ? {} : { 'clients.pem': clientCa }),
     })
     const verifies =
@@ -61,9 +76,11 @@ export class Mosquitto implements AsyncDisposable {
       `certfile ${folder.at('chain.pem')}`,
       `keyfile ${folder.at('key.pem')}`,
       ...verifies,
+      ...tls,
     ]
     const file = await folder.write('mosquitto.conf', `${configuration.join('\n')}\n`)
-    const child = new Child(tool('mosquitto'), ['-c', file])
+    const env = { ...process.env, ...(openssl.length > 0 && { OPENSSL_CONF: folder.at('openssl.cnf') }) }
+    const child = new Child(tool('mosquitto'), ['-c', file], { env })
     const broker = new Mosquitto([port, plainPort], child, folder)
     try {
       await child.says(/mosquitto version \S+ running/)
@@ -76,6 +93,16 @@ export class Mosquitto implements AsyncDisposable {
 
   get log(): string {
     return this.#child.stderr
+  }
+
+  /** Shows new connections another certificate; those that are open stay. */
+  async renew({ chain, key }: NonNullable<MosquittoOptions['identity']>): Promise<void> {
+    const told = (): number => this.#child.stderr.split('Reloading config.').length
+    const before = told()
+    await this.#folder.write('chain.pem', chain)
+    await this.#folder.write('key.pem', key)
+    this.#child.process.kill('SIGHUP')
+    await eventually('mosquitto take its new certificate', () => told() > before)
   }
 
   async kill(signal: NodeJS.Signals): Promise<void> {
@@ -141,8 +168,8 @@ function argumentsOf({ port, version = '311', topic, qos = 0, more = [] }: Clien
   ]
 }
 
-/** A port that was free a moment ago; mosquitto takes none by itself that it would name. */
-async function freePort(): Promise<number> {
+/** A port that was free a moment ago, for programs that take none by themselves and name it. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

@@ -16,6 +16,8 @@ export const programs: readonly Program[] = [
   { name: 'mosquitto', debian: 'mosquitto', suites: 'end to end against a real broker' },
   { name: 'mosquitto_pub', debian: 'mosquitto-clients', suites: 'end to end with real clients' },
   { name: 'mosquitto_sub', debian: 'mosquitto-clients', suites: 'end to end with real clients' },
+  { name: 'mitmdump', debian: 'mitmproxy', suites: 'mitmproxy between proxy and broker' },
+  { name: 'stunnel', debian: 'stunnel4', suites: 'stunnel between proxy and broker' },
   { name: 'openssl', debian: 'openssl', suites: 'TLS against another implementation' },
   { name: 'prlimit', debian: 'util-linux', suites: 'running out of file descriptors' },
   { name: 'promtool', debian: 'prometheus', suites: 'metrics and alert rules as Prometheus reads them' },

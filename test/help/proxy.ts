@@ -19,6 +19,7 @@ export interface WardOptions {
   readonly limits?: Readonly<Record<string, unknown>>
   readonly tls?: Readonly<Record<string, unknown>>
   readonly timeouts?: Readonly<Record<string, unknown>>
+  readonly canary?: Readonly<Record<string, unknown>>
   /** Of the upstream. */
   readonly pair?: Readonly<Record<string, unknown>>
   /** Further top-level options. */
@@ -50,6 +51,7 @@ export function ward({
   limits,
   tls,
   timeouts,
+  canary,
   pair,
   more,
 }: WardOptions): object {
@@ -70,6 +72,7 @@ export function ward({
         // Most tests need no second key; those of pins say otherwise.
         tls: { ca, singlePin: 'accept', ...tls },
         ...(timeouts && { timeouts }),
+        ...(canary && { canary }),
         ...(pair && { pair }),
       },
     },

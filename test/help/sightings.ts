@@ -22,6 +22,7 @@ export function sighting(options: SightingOptions = {}): Sighting {
     at = Date.UTC(2026, 10, 22),
     sessionsHeldBack = 1,
   } = options
+  const certificates = served.map((pem) => new X509Certificate(pem))
   return {
     upstream: 'hospital',
     server,
@@ -35,13 +36,14 @@ export function sighting(options: SightingOptions = {}): Sighting {
       at,
       authorized: false,
       errorCode: 'SELF_SIGNED_CERT_IN_CHAIN',
-      served: served.map((pem) => new X509Certificate(pem)),
+      served: certificates,
       protocol: 'TLSv1.3',
       cipher: 'TLS_AES_256_GCM_SHA384',
       group: 'X25519MLKEM768',
       resumed: false,
       earlier: undefined,
     },
+    served: certificates,
     servedPins: [{ pin: 'sha256/served', subject: 'CN=rogue', notAfter: at + 1000, position: 0 }],
     configuredPins: ['sha256/configured'],
     sessionsHeldBack,

@@ -3,6 +3,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
+import { renderAttackers } from '../../docs/attackers.ts'
 import { renderCertificates } from '../../docs/certificates.ts'
 import { renderPatches } from '../../docs/patches.ts'
 import { renderRulesReference } from '../../docs/rules.ts'
@@ -10,6 +11,7 @@ import { loadConfig } from '../../src/config/load.ts'
 import { patches } from '../../src/mqtt/patches.ts'
 import { makeIdentity } from '../../src/pair/keys.ts'
 import { allRules } from '../../src/mqtt/rules.ts'
+import { attackers } from '../help/attackers.ts'
 import { Folder } from '../help/folder.ts'
 import { makePki } from '../help/pki.ts'
 import { cases } from '../tls/cases.ts'
@@ -31,6 +33,18 @@ test('docs/rules.md has every rule once, with a clause and its sentence', () => 
 
 test('docs/certificates.md is up to date: `npm run docs` writes it', async () => {
   expect(await readFile(join(root, 'docs/certificates.md'), 'utf8')).toBe(renderCertificates(cases))
+})
+
+test('docs/attackers.md is up to date: `npm run docs` writes it', async () => {
+  const text = await readFile(join(root, 'docs/attackers.md'), 'utf8')
+  expect(text).toBe(renderAttackers(Object.values(attackers)))
+})
+
+test('every attacker of docs/attackers.md is played by a test', async () => {
+  const folder = join(root, 'test/e2e')
+  const files = (await readdir(folder)).filter((name) => name.startsWith('attackers-'))
+  const texts = await Promise.all(files.map(async (name) => await readFile(join(folder, name), 'utf8')))
+  for (const name of Object.keys(attackers)) expect(texts.join('')).toContain(`'${name}'`)
 })
 
 test('docs/virtual-patches.md is up to date: `npm run docs` writes it', async () => {

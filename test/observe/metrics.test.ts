@@ -40,8 +40,11 @@ describe('the names and labels', () => {
       'gauge pulseward_upstream_address_last_check_timestamp_seconds{upstream,server,address}',
       'gauge pulseward_upstream_cert_not_after_timestamp_seconds{upstream,position,pin}',
       'gauge pulseward_upstream_pins{upstream}',
+      'gauge pulseward_upstream_first_use_pins{upstream}',
       'gauge pulseward_upstream_pin_not_after_timestamp_seconds{upstream,pin,role}',
       'counter pulseward_upstream_pin_mismatches_reported_total{upstream,verdict}',
+      'gauge pulseward_upstream_crl_next_update_timestamp_seconds{upstream,crl}',
+      'counter pulseward_crl_fetches_total{result}',
       'counter pulseward_evidence_incidents_total{verdict}',
       'gauge pulseward_evidence_bytes{}',
       'counter pulseward_evidence_failures_total{reason}',
@@ -139,6 +142,9 @@ describe('counting', () => {
       'pulseward_upstream_pin_not_after_timestamp_seconds{upstream="hospital",pin="AAAAAAAAAAAA",role="current"} 1800000000',
       'pulseward_upstream_pin_not_after_timestamp_seconds{upstream="hospital",pin="BBBBBBBBBBBB",role="backup"} 1900000000',
       'pulseward_upstream_pin_mismatches_reported_total{upstream="hospital",verdict="likely-rotation"} 1',
+      'pulseward_upstream_crl_next_update_timestamp_seconds{upstream="hospital",crl="/lists/ca.crl"} 1900000000',
+      'pulseward_upstream_crl_next_update_timestamp_seconds{upstream="hospital",crl="http://pki.example/ca.crl"} 0',
+      'pulseward_crl_fetches_total{result="failure"} 1',
       'pulseward_upstream_pins{upstream="hospital"} 2',
       'pulseward_evidence_incidents_total{verdict="likely-mitm"} 1',
       'pulseward_evidence_bytes 4096',
@@ -291,6 +297,11 @@ const dated = [
   { pin: 'sha256/B', label: 'BBBBBBBBBBBB', notAfter: 1_900_000_000_000, backup: false },
 ]
 
+const lists = [
+  { name: '/lists/ca.crl', nextUpdate: 1_900_000_000_000 },
+  { name: 'http://pki.example/ca.crl', nextUpdate: undefined },
+]
+
 function inForce() {
   return {
     sha256: '5f70bf18',
@@ -298,7 +309,7 @@ function inForce() {
     at: 1_780_000_000_000,
     listeners: [{ name: 'ward', limit: 100 }],
     upstreams: [
-      { name: 'hospital', servers: ['broker-a.example:8883', '[2001:db8::1]:8883'], pins: 2, dated },
+      { name: 'hospital', servers: ['broker-a.example:8883', '[2001:db8::1]:8883'], pins: 2, dated, lists },
     ],
   }
 }
@@ -340,7 +351,8 @@ function busyMetrics(): Metrics {
   metrics.evidenceRecorded('likely-mitm')
   metrics.evidenceHeld(4096)
   metrics.evidenceFailed('write')
-  metrics.found({ detector: 'publish-rate', severity: 'high' }, 'refuse')
+  metrics.listFetched(false)
+  metrics.found('publish-rate', 'high', 'refuse')
   metrics.ruleHit('topic-wildcard', 'up', 'close')
   return metrics
 }

@@ -60,6 +60,46 @@ function judge(detectors: readonly Detector[] = [], policy = report) {
   }
 }
 
+describe('a CONNACK', () => {
+  test('shows in MQTT 5.0 what the broker can do, with the values of the standard where it says nothing', () => {
+    using set = judge()
+    const seen: object[] = []
+    set.judge.greeted = (showing) => void seen.push(showing)
+    set.see(connectPacket({ version: 5 }))
+    set.see(connackPacket(5))
+    set.see(connackPacket(5, 0, { properties: bytes(0x24, 1, 0x25, 0, 0x21, uint16(20), 0x13, uint16(60)) }))
+    // Who was refused has learnt nothing of the broker, and what it says may be anything.
+    set.see(connackPacket(5, 0x87))
+    const usual = {
+      'maximum-qos': '2',
+      'retain-available': 'yes',
+      'wildcard-available': 'yes',
+      'shared-available': 'yes',
+      'subscription-ids-available': 'yes',
+      'receive-maximum': '65535',
+      'maximum-packet-size': 'none',
+      'topic-alias-maximum': '0',
+      'server-keep-alive': 'none',
+    }
+    const said = {
+      'maximum-qos': '1',
+      'retain-available': 'no',
+      'receive-maximum': '20',
+      'server-keep-alive': '60',
+    }
+    expect(seen).toEqual([usual, { ...usual, ...said }])
+  })
+
+  test('shows nothing before, but that there was one', () => {
+    using set = judge()
+    const seen: object[] = []
+    set.judge.greeted = (showing) => void seen.push(showing)
+    set.see(connectPacket({ version: 4 }))
+    set.see(connackPacket(4))
+    expect(seen).toEqual([{}])
+  })
+})
+
 describe('silence', () => {
   test.each([
     [1, 6500],

@@ -166,7 +166,9 @@ describe('a server with two addresses', () => {
     await using plain = await TestBroker.startPlain(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'))
     using watch = patrolled(plain.port, { addresses: ['127.0.0.1'] })
     await watch.upstream.probe(never)
-    expect(watch.upstream.servers).toMatchObject([{ verdict: 'not-tls', addresses: [{ suspect: true }] }])
+    expect(watch.upstream.servers).toMatchObject([
+      { verdict: 'downgraded', addresses: [{ causes: ['not-tls'], suspect: true }] },
+    ])
     expect(watch.upstream.trusted).toBe(false)
     expect(await watch.metric('upstream_verify_failures_total', { verdict: 'downgraded' })).toBe(1)
   })

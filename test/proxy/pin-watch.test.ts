@@ -5,6 +5,7 @@ import { LineLimiter } from '../../src/observe/limit.ts'
 import { limitLog } from '../../src/observe/log.ts'
 import { createMetrics } from '../../src/observe/metrics.ts'
 import { Upstream } from '../../src/proxy/upstream.ts'
+import { CrlShelf, CrlSource } from '../../src/tls/crl-source.ts'
 import { pinOf } from '../../src/tls/pins.ts'
 import { TestBroker } from '../help/broker.ts'
 import { Diary } from '../help/diary.ts'
@@ -67,6 +68,25 @@ test('a mismatch that only reports is counted each time, written once a server a
   expect(first?.reasons).toEqual([
     expect.stringMatching(/^let through by pinMode: none of the 1 pinned keys/),
   ])
+})
+
+test('what was noticed and let through is written once a server, leaf and sentence', async () => {
+  await using broker = await TestBroker.start(identity)
+  const source = new CrlSource('/lists/ca.crl')
+  const revocation = { staple: 'check', unknown: 'accept', lists: new CrlShelf([source]) } as const
+  using way = wayTo({ ports: [broker.port], revocation })
+  await way.upstream.probe(never)
+  await way.visit()
+  await way.visit()
+  const lines = way.diary.lines('broker trusted, though something is missing')
+  expect(lines).toHaveLength(1)
+  expect(lines[0]).toMatchObject({
+    level: 'warn',
+    upstream: 'hospital',
+    remarks: [
+      expect.stringMatching(/^whether ".*" is revoked is not known: there is no list of its issuer$/),
+    ],
+  })
 })
 
 test('what ends within warnBefore is told of once a day', async () => {

@@ -17,9 +17,11 @@ import { Gate, upstreamPlan, type GateOptions } from '../help/gate.ts'
 import { deadPort, Mute } from '../help/mute.ts'
 import { makePki, type Pki } from '../help/pki.ts'
 import {
+  block,
   bytes,
   connackPacket,
   connectPacket,
+  field,
   packet,
   pingreqPacket,
   pingrespPacket,
@@ -343,6 +345,44 @@ describe('a refusal', () => {
     await set.gate.emptied()
     expect(await set.gate.metric('rejections_total', { reason: 'broker-closed-early' })).toBe(1)
     expect(set.gate.diary.lines('session refused')).toMatchObject([{ blame: 'broker' }])
+  })
+
+  test.each<[Level, string]>([
+    [4, '20 02 00 03'],
+    [5, '20 03 00 88 00'],
+  ])(
+    'for a broker that never answers CONNECT is told in version %i, even to a device that pings',
+    async (version, answer) => {
+      await using set = await stage(() => {})
+      await using device = await Device.connect(set.gate.port)
+      await device.send(connectPacket({ version }))
+      const visit = await set.broker.visit(0)
+      await visit.until('CONNECT', (received) => received.length > 0)
+      set.gate.advance(20_000)
+      await device.send(pingreqPacket)
+      await visit.holds(pingreqPacket)
+      expect(device.received).toHaveLength(0)
+      set.gate.advance(10_001)
+      expect((await device.everything()).toString('hex')).toBe(answer.replaceAll(' ', ''))
+      device.end()
+      await set.gate.emptied()
+      expect(await set.gate.metric('rejections_total', { reason: 'broker-silent' })).toBe(1)
+      expect(set.gate.diary.lines('session refused')).toMatchObject([
+        { blame: 'broker', detail: 'the broker did not answer CONNECT within 30 seconds' },
+      ])
+      expect(set.gate.upstream.doubted).toBe(true)
+    },
+  )
+
+  test('is not for a device whose broker asked it something in its turn', async () => {
+    const authPacket = packet(0xf0, 0x18, block(bytes(0x15, field('SCRAM'))))
+    await using set = await stage((visit) => visit.send(authPacket))
+    await using device = await Device.connect(set.gate.port)
+    await device.send(connectPacket({ version: 5, properties: bytes(0x15, field('SCRAM')) }))
+    await device.holds(authPacket)
+    set.gate.advance(40_000)
+    expect(device.ended).toBe(false)
+    expect(await set.gate.metric('rejections_total')).toBe(0)
   })
 
   test('can be read although the device keeps sending', async () => {

@@ -253,6 +253,12 @@ describe('tickets', () => {
     expect(await way.metric('tls_handshakes_total', { ...full, result: 'resumed' })).toBe(3)
   })
 
+  test('are not used where the upstream says so', async () => {
+    await using broker = await start()
+    using way = wayTo({ ports: [broker.port], resumption: 'off' })
+    for (let i = 0; i < 3; i++) expect((await way.visit()).resumed).toBe(false)
+  })
+
   test('are thrown away when the server fails trust', async () => {
     const ticketKeys = randomBytes(48)
     using way = await (async () => {

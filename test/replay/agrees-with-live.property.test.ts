@@ -14,7 +14,7 @@ import { interleave, type Script } from '../fuzz/script.ts'
 import { pcap, type Frame } from '../help/captures.ts'
 import { judge } from '../help/judge.ts'
 import { rulebook } from '../help/rulebook.ts'
-import { Wire } from '../help/wire.ts'
+import { Wire } from '../help/segments.ts'
 
 const corpus = Corpus.ofVectors(new URL('../vectors/', import.meta.url))
 /** Few enough that nothing is given up for lost while it is overtaken. */

@@ -6,7 +6,7 @@ import { pcapHeader, pcapRecord } from '../help/captures.ts'
 import { held } from '../help/heap.ts'
 import { bytes, connackPacket, connectPacket, publishPacket, subscribePacket } from '../help/packets.ts'
 import { planOf } from '../help/replays.ts'
-import { ethernet, tcpPacket, Wire } from '../help/wire.ts'
+import { ethernet, tcpPacket, Wire } from '../help/segments.ts'
 
 const time = 1_700_000_000_000
 const server = { address: '10.0.0.1', port: 1883 }

@@ -5,7 +5,7 @@ import type { Listener, Side } from '../../src/replay/connection.ts'
 import { Connections, mostConnections } from '../../src/replay/connections.ts'
 import { Segment } from '../../src/replay/segment.ts'
 import type { Frame } from '../help/captures.ts'
-import { ethernet, tcpPacket, Wire, type TcpShape } from '../help/wire.ts'
+import { ethernet, tcpPacket, Wire, type TcpShape } from '../help/segments.ts'
 
 /** What was heard of one connection, as `0 text` for bytes of side 0, `lost` and `end`. */
 class Ear implements Listener {

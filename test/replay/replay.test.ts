@@ -16,7 +16,7 @@ import {
   uint16,
 } from '../help/packets.ts'
 import { capture, planOf, replayed } from '../help/replays.ts'
-import { ethernet, ipv4, Wire, type WireShape } from '../help/wire.ts'
+import { ethernet, ipv4, Wire, type WireShape } from '../help/segments.ts'
 
 const publish = publishPacket({ version: 4, topic: 'ward/3/pump', payload: 'ok' })
 
@@ -239,16 +239,16 @@ describe('the same session in any dress is judged the same', () => {
     client: { address: 'fe80::7', port: 4711 },
     server: { address: 'fe80::1', port: 1883 },
   }
-  const cooked = (packet: Buffer, isIpv6: boolean): Buffer =>
-    bytes(Buffer.alloc(14), uint16(isIpv6 ? 0x86dd : 0x0800), packet)
+  const cooked = (ip: Buffer, isIpv6: boolean): Buffer =>
+    bytes(Buffer.alloc(14), uint16(isIpv6 ? 0x86dd : 0x0800), ip)
   const dresses: [string, WireShape, number][] = [
     ['Ethernet', {}, 1],
     ['Ethernet, IPv6', six, 1],
-    ['Ethernet with two VLAN tags', { frame: (packet, is6) => ethernet(packet, is6, [0x88a8, 0x8100]) }, 1],
+    ['Ethernet with two VLAN tags', { frame: (ip, is6) => ethernet(ip, is6, [0x88a8, 0x8100]) }, 1],
     ['Linux cooked', { frame: cooked }, 113],
     ['Linux cooked, IPv6', { ...six, frame: cooked }, 113],
-    ['raw IP', { frame: (packet) => packet }, 101],
-    ['loopback, IPv6', { ...six, frame: (packet) => bytes(30, 0, 0, 0, packet) }, 0],
+    ['raw IP', { frame: (ip) => ip }, 101],
+    ['loopback, IPv6', { ...six, frame: (ip) => bytes(30, 0, 0, 0, ip) }, 0],
   ]
 
   test.each(dresses)('%s', (_, shape, link) => {

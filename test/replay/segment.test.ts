@@ -6,7 +6,7 @@ import { endsOf } from '../../src/replay/ends.ts'
 import { ipStart, notIp, unknownLink } from '../../src/replay/link.ts'
 import { Segment } from '../../src/replay/segment.ts'
 import { bytes, uint16 } from '../help/packets.ts'
-import { ethernet, ipv4, ipv6, tcpPacket, type TcpShape } from '../help/wire.ts'
+import { ethernet, ipv4, ipv6, tcpPacket, type TcpShape } from '../help/segments.ts'
 
 const four: TcpShape = {
   from: { address: '10.1.2.3', port: 49_152 },

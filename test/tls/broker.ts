@@ -5,8 +5,9 @@ import { connect, createServer } from 'node:tls'
 import type { TlsOptions } from 'node:tls'
 import { brokerOptions } from '../../src/tls/contexts.ts'
 import type { BrokerContext } from '../../src/tls/contexts.ts'
-import { describe } from '../../src/tls/handshake.ts'
+import { describe, keepStaple } from '../../src/tls/handshake.ts'
 import type { HandshakeFacts, Verdict } from '../../src/tls/verdict.ts'
+import { answerWith } from '../help/broker.ts'
 
 export interface Listening extends AsyncDisposable {
   readonly port: number
@@ -33,7 +34,12 @@ export async function listen(server: Server): Promise<Listening> {
 }
 
 /** A TLS server that greets with one byte after the handshake, so that tickets arrive before it. */
-export async function startTls(options: TlsOptions): Promise<Listening & { readonly received: Buffer[] }> {
+export async function startTls({
+  staple,
+  ...options
+}: TlsOptions & { readonly staple?: Buffer | undefined }): Promise<
+  Listening & { readonly received: Buffer[] }
+> {
   const received: Buffer[] = []
   const server = createServer(options, (socket) => {
     socket.on('error', () => {})
@@ -41,6 +47,7 @@ export async function startTls(options: TlsOptions): Promise<Listening & { reado
     socket.write('!')
   })
   server.on('tlsClientError', () => {})
+  if (staple !== undefined) server.on('OCSPRequest', answerWith(staple))
   return { ...(await listen(server)), received }
 }
 
@@ -64,6 +71,7 @@ export async function shakeHands(
     ...brokerOptions(context, name),
     ...(offered === undefined ? {} : { session: offered }),
   })
+  keepStaple(socket)
   let session: Buffer | undefined
   let facts: HandshakeFacts | undefined
   socket.on('session', (ticket: Buffer) => {

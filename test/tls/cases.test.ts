@@ -2,6 +2,8 @@
 
 import { describe, expect, test } from 'vitest'
 import { brokerContext } from '../../src/tls/contexts.ts'
+import { readCrls } from '../../src/tls/crl.ts'
+import { CrlShelf, CrlSource } from '../../src/tls/crl-source.ts'
 import { explainFailure } from '../../src/tls/failure.ts'
 import { judge, trustSettings } from '../../src/tls/trust.ts'
 import type { Verdict } from '../../src/tls/verdict.ts'
@@ -15,6 +17,9 @@ async function judged({
   pins = [],
   weak,
   at,
+  crls = [],
+  staple,
+  revocation,
 }: Shown): Promise<Verdict | string> {
   const options = {
     minVersion: 'TLSv1.2',
@@ -26,9 +31,22 @@ async function judged({
     cert: chain.map(({ cert }) => cert).join(''),
     key: chain[0]?.key,
     ciphers: 'DEFAULT:@SECLEVEL=0',
+    staple,
   })
-  const context = brokerContext({ ca: ca.map(({ cert }) => cert), ...options })
-  const settings = trustSettings({ anchors: context.anchors, pins: pinsOf(pins), ...options })
+  const context = brokerContext({ ca: ca.map(({ cert }) => cert), ...options, staple: true })
+  const source = new CrlSource('lists')
+  source.adopt(crls.flatMap(readCrls))
+  const settings = trustSettings({
+    anchors: context.anchors,
+    pins: pinsOf(pins),
+    ...options,
+    revocation: {
+      staple: 'check',
+      unknown: 'accept',
+      lists: new CrlShelf(crls.length === 0 ? [] : [source], weak),
+      ...revocation,
+    },
+  })
   try {
     const { facts } = await shakeHands(broker.port, context, { name })
     const seen = { ...facts, ...(at !== undefined && { at }) }
@@ -41,7 +59,7 @@ async function judged({
 }
 
 describe('certificates', () => {
-  test.each(cases)('$what: $verdict', async ({ make, verdict: expected, causes, says }) => {
+  test.each(cases)('$what: $verdict', async ({ make, verdict: expected, causes, says, remarks }) => {
     const shown = make()
     const verdict = await judged(shown)
     if (typeof verdict === 'string') {
@@ -53,10 +71,16 @@ describe('certificates', () => {
       verdict: expected,
       causes,
     })
-    for (const text of [...verdict.reasons, ...verdict.servedPins.map(({ subject }) => subject)]) {
+    for (const text of [
+      ...verdict.reasons,
+      ...(verdict.remarks ?? []),
+      ...verdict.servedPins.map(({ subject }) => subject),
+    ]) {
       expect(text).toMatch(/^[^\p{C}\p{Zl}\p{Zp}]{1,1000}$/u)
       expect(text).not.toContain('UNSPECIFIED')
     }
+    expect(verdict.remarks?.join('\n') ?? '').toContain(remarks ?? '')
+    expect(verdict.remarks === undefined).toBe(remarks === undefined)
     if (says !== undefined) {
       const found = verdict.reasons.some((reason) =>
         typeof says === 'string' ? reason.includes(says) : says.test(reason),

@@ -2,6 +2,7 @@
 
 import { X509Certificate } from 'node:crypto'
 import { pinOf } from '../../src/tls/pins.ts'
+import type { RevocationSettings } from '../../src/tls/revocation.ts'
 import type { Cause, VerdictKind } from '../../src/tls/verdict.ts'
 import {
   der,
@@ -20,6 +21,7 @@ import {
   type Made,
   type Wanted,
 } from '../help/certificates.ts'
+import { revocationCases } from './revocation-cases.ts'
 
 export interface Shown {
   /** As served, leaf first. */
@@ -29,6 +31,11 @@ export interface Shown {
   /** Whose keys are pinned. */
   readonly pins?: readonly Made[]
   readonly weak?: 'accept'
+  /** Revocation lists, in DER. */
+  readonly crls?: readonly Buffer[]
+  /** The OCSP response it sends along. */
+  readonly staple?: Buffer
+  readonly revocation?: Partial<Pick<RevocationSettings, 'staple' | 'unknown'>>
   /** Milliseconds since 1970, where the clock of this machine is wrong. */
   readonly at?: number
 }
@@ -40,6 +47,8 @@ export interface Case {
   readonly causes: readonly Cause[]
   /** What one of the reasons says. */
   readonly says?: string | RegExp
+  /** What one of the remarks says, of a broker that is trusted all the same. */
+  readonly remarks?: string
 }
 
 const day = 86_400_000
@@ -559,4 +568,5 @@ export const cases: readonly Case[] = [
       },
     ]
   }),
+  ...revocationCases,
 ]

@@ -10,8 +10,11 @@ import type { BrokerContext, BrokerTls } from '../../src/tls/contexts.ts'
 import { explainFailure, FAILURES } from '../../src/tls/failure.ts'
 import type { Identity } from '../../src/tls/mint.ts'
 import { pinOf } from '../../src/tls/pins.ts'
+import { impostorKey } from '../help/impostor.ts'
+import { withoutMlKem } from '../help/hello-edit.ts'
 import { makePki } from '../help/pki.ts'
 import type { Pki } from '../help/pki.ts'
+import { Wire } from '../help/wire.ts'
 import { listen, shakeHands, startTls } from './broker.ts'
 
 let pki: Pki
@@ -27,8 +30,9 @@ function context(options: Partial<BrokerTls> = {}): BrokerContext {
 }
 
 /** The first error of a connection, before or after its handshake. */
-async function failure(port: number, using: BrokerContext): Promise<unknown> {
-  const socket = connect({ port, host: '127.0.0.1', ...brokerOptions(using, 'localhost') })
+async function failure(port: number, using: BrokerContext, session?: Buffer): Promise<unknown> {
+  const options = { port, host: '127.0.0.1', ...brokerOptions(using, 'localhost') }
+  const socket = connect({ ...options, ...(session && { session }) })
   socket.resume()
   const [error] = await once(socket, 'close').then(
     () => [new Error('closed without an error')],
@@ -161,6 +165,40 @@ suite('reasons of a failure', () => {
     await using broker = await listen(onFirstBytes((socket) => socket.end(serverHello)))
     expect(explainFailure(await failure(broker.port, context())).reason).toBe('tls-error')
   })
+
+  test.each(['ec', 'rsa'] as const)('a certificate without its key (%s) gives itself away', async (key) => {
+    const { cert } = await pki.issue({ key })
+    for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+      const stolen = { cert, key: impostorKey(cert), minVersion: version, maxVersion: version }
+      await using broker = await listen(tlsServer(stolen))
+      const lenient = context({ minVersion: 'TLSv1.2' })
+      // RSA fails in another way nearly every time.
+      for (let i = 0; i < 8; i++) {
+        expect(explainFailure(await failure(broker.port, lenient))).toMatchObject({
+          reason: 'copied-certificate',
+          suspicion: { verdict: 'likely-mitm', says: expect.stringContaining('could not sign') },
+        })
+      }
+    }
+  })
+
+  test.each([
+    ['prefer', false],
+    ['prefer', true],
+    ['require', true],
+  ] as const)(
+    'a ClientHello that was changed on its way is found out (%s, with a ticket: %s)',
+    async (postQuantum, resumes) => {
+      await using broker = await startTls({ cert: leaf.cert, key: leaf.key })
+      await using wire = await Wire.lay({ to: broker.port, rewrite: withoutMlKem })
+      const using = context({ postQuantum })
+      const { session } = resumes ? await shakeHands(broker.port, using) : {}
+      expect(explainFailure(await failure(wire.port, using, session))).toMatchObject({
+        reason: 'tampered',
+        suspicion: { verdict: 'likely-mitm' },
+      })
+    },
+  )
 
   test.each([
     ['ENOTFOUND', 'dns'],
