@@ -169,7 +169,7 @@ export class Connection {
 
   #reset(own: Assembly, { sequence }: Segment): void {
     const distance = own.isOpen ? own.offsetOf(sequence) - own.at : 0
-    if (distance >= -1 && distance <= resetWindow) this.finish()
+    if (distance >= 0 && distance <= resetWindow) this.finish()
   }
 
   /** Nobody listens any more: all that matters is when the connection is over, so that its ports may serve another. */

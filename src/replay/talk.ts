@@ -1,6 +1,6 @@
 // What two sides of a connection say to each other: MQTT, which is judged; TLS, of which the first words are read; or else.
 
-import { MAX_CLIENT_HELLO, parseClientHello, type ClientHello } from '../tls/client-hello.ts'
+import { parseClientHello, type ClientHello } from '../tls/client-hello.ts'
 import type { Direction } from '../mqtt/packet.ts'
 import { sniff, type Sniffed } from '../net/sniff.ts'
 import type { Listener, Side } from './connection.ts'
@@ -89,7 +89,7 @@ export class Talk implements Listener {
   #hello(client: Side): void {
     this.#kind = 'undecided'
     const result = parseClientHello(this.#first, 0, this.#first.length)
-    if (result === 'more' && this.#first.length <= MAX_CLIENT_HELLO) return
+    if (result === 'more') return
     if (typeof result === 'object' && 'hello' in result) this.#audience.tls(client, result.hello)
     this.#leave('tls')
   }

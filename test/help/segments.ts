@@ -92,12 +92,15 @@ export class Wire {
     return this
   }
 
-  /** Both sides say that they have said everything. */
-  close(): this {
-    this.#send('up', { flags: 'FA' })
-    this.#send('down', { flags: 'FA' })
-    this.#send('up', { flags: 'A' })
+  /** One side says that it has said everything. */
+  finish(direction: Direction): this {
+    this.#send(direction, { flags: 'FA' })
     return this
+  }
+
+  /** Both do. */
+  close(): this {
+    return this.finish('up').finish('down').acknowledge('up')
   }
 
   reset(direction: Direction): this {

@@ -77,6 +77,10 @@ describe('every shape holds the same packets', () => {
   })
 })
 
+test('a pcap that says how long frame check sequences are has the link type beside that', () => {
+  expect(read(pcap(frames, { link: 0x5400_0001 }))).toEqual({ frames, links: [1], problem: undefined })
+})
+
 test('each section of pcapng has its own byte order and interfaces', () => {
   const file = Buffer.concat([
     pcapng(frames.slice(0, 1), { little: true, link: 1 }),

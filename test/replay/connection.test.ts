@@ -119,6 +119,13 @@ describe('a conversation', () => {
     expect(line.heard).toEqual(['0 hello', '1 world', 'end 10'])
   })
 
+  test('goes on in the other direction once one side has said everything', () => {
+    const line = new Line().carry(
+      wire((one) => one.send('up', hello).finish('up').send('down', world).finish('down')),
+    )
+    expect(line.heard).toEqual(['0 hello', '1 world', 'end 10'])
+  })
+
   test('with sequence numbers that wrap around', () => {
     const one = new Wire({ sequences: { up: 0xffff_fffd, down: 0x7fff_fffe } }).open()
     one.send('up', hello, 2).send('down', world, 1)
@@ -226,8 +233,10 @@ describe('the end', () => {
   })
 
   test('does not come with a RST that is not of this connection', () => {
-    const forged = piece(0x2000_0000, '', { flags: 'R' })
-    expect(new Line().carry([...wire(() => {}), forged, piece(0, 'hello')]).heard).toEqual(['0 hello'])
+    for (const offset of [0x2000_0000, -0x2000_0000, -1]) {
+      const forged = piece(offset, '', { flags: 'R' })
+      expect(new Line().carry([...wire(() => {}), forged, piece(0, 'hello')]).heard).toEqual(['0 hello'])
+    }
   })
 
   test('comes with another SYN between the same ports, and that begins another connection', () => {
@@ -235,6 +244,13 @@ describe('the end', () => {
     const second = new Wire({ sequences: { up: 70_000, down: 90_000 } }).open().send('up', world).frames
     const line = new Line().carry([...first, ...second])
     expect(line.ears.map(({ heard }) => heard)).toEqual([['0 hello', 'end 5'], ['0 world']])
+  })
+
+  test('leaves the ports free for another connection, even where its SYN was not captured', () => {
+    const [, ...first] = wire((one) => one.send('up', hello).close())
+    const second = new Wire({ sequences: { up: 70_000, down: 90_000 } }).open().send('up', world).frames
+    const line = new Line().carry([...first, ...second])
+    expect(line.ears.map(({ heard }) => heard)).toEqual([['1 hello', 'end 5'], ['0 world']])
   })
 
   test('is noticed where nobody listens any more', () => {

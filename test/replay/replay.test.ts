@@ -98,6 +98,8 @@ describe('what a connection speaks', () => {
     const own = replayed([capture(says('GET / HTTP/1.1\r\n', elsewhere).frames)], planOf({}, 4711))
     expect(found(own)).toEqual(['10.0.0.7 first-bytes 1 warning'])
     expect(found(replayed([capture(says('GET / HTTP/1.1\r\n', elsewhere).frames)]))).toEqual([])
+    const usual = replayed([capture(says('GET / HTTP/1.1\r\n').frames)], planOf({}, 4711))
+    expect(found(usual)).toEqual(['10.0.0.7 first-bytes 1 warning'])
   })
 })
 
@@ -117,6 +119,12 @@ describe('TLS', () => {
     expect(stage.tls.list()[0]?.ja4).toMatch(/^t13d\d{4}00_[0-9a-f]{12}_[0-9a-f]{12}$/)
     expect(stage.mqttOverTlsBytes).toBe(2 * (hello.length + 500))
     expect(stage.connections.get('tls')?.count).toBe(3)
+  })
+
+  test('carries MQTT on any port where its ALPN says so', async () => {
+    const hello = await clientHello('h2', 'mqtt')
+    const wire = new Wire({ server: { address: '10.0.0.1', port: 443 } }).open().send('up', hello)
+    expect(replayed([capture(wire.frames)]).stage.mqttOverTlsBytes).toBe(hello.length)
   })
 
   test('that is no ClientHello is TLS of nobody', () => {
@@ -231,6 +239,9 @@ describe('a session', () => {
       '10.0.0.7 client-id-churn 10 warning',
     ])
     expect(found(replayed([capture(...connects(10_000))], plan))).toEqual([])
+    // Another day's capture, read before: its clock is not theirs.
+    const late = capture(device('pump-9', { time: 1_700_100_000_000 }).frames)
+    expect(found(replayed([late, capture(...connects(10_000))], plan))).toEqual([])
   })
 })
 
