@@ -10,6 +10,8 @@ export interface Held {
 
 /** Most segments that wait in one direction. Their bytes are bounded by who owns the connection. */
 const maxHeld = 1024
+/** What keeping one costs beside its bytes: tiny ones would else be as good as free. */
+const overhead = 512
 
 /** Sequence numbers so far from what is expected belong to no window (RFC 7323, 2.3, allows 1 GiB; none is so large). */
 const farthest = 64 * 1024 * 1024
@@ -23,6 +25,7 @@ export class Assembly {
   finAt = Infinity
   /** By their offsets, without overlaps. */
   readonly held: Held[] = []
+  /** What they take up in memory, about. */
   heldBytes = 0
   /** Whether it is known where the bytes begin. */
   isOpen = false
@@ -52,28 +55,27 @@ export class Assembly {
     this.#sequence = (this.#sequence + bytes) >>> 0
   }
 
-  /** Keeps what no earlier copy covers of a segment that cannot go on yet; returns the bytes that were kept. */
-  hold({ at, needs, packet, bytes }: Held): number {
-    if (at - this.at > farthest) return 0
+  /** Keeps what no earlier copy covers of a segment that cannot go on yet. */
+  hold({ at, needs, packet, bytes }: Held): void {
+    if (at - this.at > farthest) return
     const end = at + bytes.length
     let from = at
-    let kept = 0
     let i = this.#firstEndingBehind(at)
     for (; from < end && this.held.length < maxHeld; i++) {
       const next = this.held[i]
       const to = Math.min(end, next?.at ?? end)
       if (to > from) {
-        const copy = Buffer.from(bytes.subarray(from - at, to - at))
+        // Not from the pool, of which a small piece keeps more than itself.
+        const copy = Buffer.allocUnsafeSlow(to - from)
+        bytes.copy(copy, 0, from - at)
         this.held.splice(i, 0, { at: from, needs, packet, bytes: copy })
-        kept += copy.length
+        this.heldBytes += copy.length + overhead
         i++
       }
       if (next === undefined || next.at >= end) break
       if (next.needs > needs) i += this.#sooner(i, at, end, needs)
       from = Math.max(from, next.at + next.bytes.length)
     }
-    this.heldBytes += kept
-    return kept
   }
 
   /** Another copy tells that what lies from `from` to `to` was sent sooner; returns how many pieces were added. */
@@ -90,6 +92,7 @@ export class Assembly {
     })
     const some = pieces.filter((piece) => piece.bytes.length > 0)
     this.held.splice(index, 1, ...some)
+    this.heldBytes += (some.length - 1) * overhead
     return some.length - 1
   }
 
@@ -98,7 +101,7 @@ export class Assembly {
     const [first] = this.held
     if (first === undefined || first.at > this.at || first.needs > otherAt) return undefined
     this.held.shift()
-    this.heldBytes -= first.bytes.length
+    this.heldBytes -= first.bytes.length + overhead
     return first
   }
 

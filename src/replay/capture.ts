@@ -39,6 +39,8 @@ export class CaptureReader {
     if (this.#skip > 0) {
       const skipped = Math.min(this.#skip, chunk.length)
       this.#skip -= skipped
+      // Not even an empty view of what is skipped is kept: it would keep all of the chunk.
+      if (skipped === chunk.length) return
       rest = chunk.subarray(skipped)
     }
     this.#parts.push(rest)

@@ -119,7 +119,9 @@ export class Connection {
     if (known >= 0 && own.held.length === 0 && needs <= this.#reach(side))
       return this.#deliver(side, fresh, packet)
     if (known < 0) this.#arrivals.outOfOrder += 1
-    this.#pool.held += own.hold({ at: Math.max(at, own.at), needs, packet, bytes: fresh })
+    const before = own.heldBytes
+    own.hold({ at: Math.max(at, own.at), needs, packet, bytes: fresh })
+    this.#pool.held += own.heldBytes - before
   }
 
   /** Lets go on what waited, in the order that acknowledgements tell. */
@@ -127,11 +129,13 @@ export class Connection {
     for (let moved = true; moved;) {
       moved = false
       for (const side of [0, 1] as const) {
-        const sides = this.#sides
-        const next = sides?.[side].next(this.#reach(side))
-        if (sides === undefined || next === undefined) continue
-        this.#pool.held -= next.bytes.length
-        this.#deliver(side, next.bytes.subarray(sides[side].at - next.at), next.packet)
+        const own = this.#sides?.[side]
+        if (own === undefined) return
+        const before = own.heldBytes
+        const next = own.next(this.#reach(side))
+        if (next === undefined) continue
+        this.#pool.held += own.heldBytes - before
+        this.#deliver(side, next.bytes.subarray(own.at - next.at), next.packet)
         moved = true
       }
     }

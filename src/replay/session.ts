@@ -11,6 +11,9 @@ import { Judge } from '../proxy/judge.ts'
 import type { Plan, Stage } from './stage.ts'
 import type { Conversation } from './talk.ts'
 
+/** Bytes of frames that are not whole yet, of all sessions together. */
+const mostHeldFrames = 128 * 1024 * 1024
+
 const ignore = (): void => {}
 
 export class ReplayedSession implements Conversation {
@@ -18,7 +21,8 @@ export class ReplayedSession implements Conversation {
   readonly #address: string
   readonly #judge: Judge
   readonly #state: SessionState
-  readonly #streams: Readonly<Record<Direction, FrameStream>>
+  /** Undefined once nothing of it is judged any more. */
+  #streams: Readonly<Record<Direction, FrameStream>> | undefined
   /** The packet that completed what is being judged. */
   #packet = 0
   /** Set once the proxy would have ended the session; called with the bytes that come after. */
@@ -38,16 +42,32 @@ export class ReplayedSession implements Conversation {
   }
 
   take(direction: Direction, bytes: Buffer, packet: number): void {
-    if (this.#heldBack !== undefined) return this.#heldBack(bytes.length)
+    this.#heldBack?.(bytes.length)
+    const stream = this.#streams?.[direction]
+    if (stream === undefined) return
     this.#packet = packet
-    const outcome = this.#streams[direction].push(bytes)
-    if (outcome < 0 && this.#heldBack === undefined) this.#broken(direction, outcome)
+    const before = stream.held
+    const outcome = stream.push(bytes)
+    this.#stage.heldFrames += stream.held - before
+    if (outcome < 0) {
+      if (this.#heldBack === undefined) this.#broken(stream, outcome)
+      this.#forget()
+    } else if (stream.held > before && this.#stage.heldFrames > mostHeldFrames) {
+      this.#stage.gaps += 1
+      this.#forget()
+    }
   }
 
   end(): void {
+    this.#forget()
     const { version } = this.#judge.connect ?? { version: 0 }
     const { versions } = this.#stage
     versions.set(version, (versions.get(version) ?? 0) + 1)
+  }
+
+  #forget(): void {
+    for (const { held } of Object.values(this.#streams ?? {})) this.#stage.heldFrames -= held
+    this.#streams = undefined
   }
 
   #stream(direction: Direction): FrameStream {
@@ -66,9 +86,9 @@ export class ReplayedSession implements Conversation {
     })
   }
 
-  #broken(direction: Direction, outcome: Outcome): void {
+  #broken({ direction, faultAt }: FrameStream, outcome: Outcome): void {
     const rule = brokenRule(outcome)
-    this.#judge.broken(rule, direction, this.#streams[direction].faultAt)
+    this.#judge.broken(rule, direction, faultAt)
     this.#refuse(direction, rule.id)
   }
 

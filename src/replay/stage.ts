@@ -26,12 +26,14 @@ export class Stage {
   readonly versions = new Map<Version, number>()
   /** Payload bytes of TLS that is likely to carry MQTT. */
   mqttOverTlsBytes = 0
-  /** Sessions of which bytes are not in the capture. */
+  /** Sessions of which bytes are not in the capture, or for which there was no room. */
   gaps = 0
   /** Packets that passed, by direction and type, and reports of rules, as the proxy counts them. */
   readonly counts = new Float64Array(32)
   readonly hits = new Float64Array(allRules.length + 1)
   readonly churn = new Churn()
+  /** Bytes of frames that are not whole yet, of all sessions together. */
+  heldFrames = 0
   /** Milliseconds since 1970, by the capture. */
   now = 0
   readonly clock = (): number => this.now
