@@ -1,4 +1,4 @@
-// Writes the references that are made from the sources: `npm run docs`. Tests fail where a file is not what this writes.
+// Writes the references and the dashboard that are made from the sources: `npm run docs`. Tests fail where a file is not what this writes.
 
 import { readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -10,11 +10,13 @@ import { attackers } from '../test/help/attackers.ts'
 import { cases } from '../test/tls/cases.ts'
 import { renderAttackers } from './attackers.ts'
 import { renderCertificates } from './certificates.ts'
+import { renderDashboard } from './dashboard.ts'
 import { renderMap, type MappedFile } from './map.ts'
 import { renderPatches } from './patches.ts'
 import { renderRulesReference } from './rules.ts'
 
 const files = {
+  '../deploy/grafana/pulseward.json': renderDashboard(),
   'attackers.md': renderAttackers(Object.values(attackers)),
   'certificates.md': renderCertificates(cases),
   'map.md': renderMap(await mappedFiles()),

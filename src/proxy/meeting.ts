@@ -82,14 +82,18 @@ export interface Return {
 
 const stranger: Return = { ticket: undefined, onTicket: undefined }
 
-/** Never rejects; `failed` with the reason `cancelled` once `signal` is aborted. */
+/**
+ * Never rejects; `failed` with the reason `cancelled` once `signal` is aborted. `back` is what a session comes back
+ * with; who comes `afresh` examines all of what is shown, known or not.
+ */
 export async function meet(
   plan: MeetingPlan,
   { host, port, address = host, server = hostPort(host, port) }: Target,
   signal: AbortSignal,
-  { ticket, onTicket }: Return = stranger,
+  back: Return | 'afresh' = 'afresh',
 ): Promise<Outcome> {
   const { serverName: name = host, pair, context, timeouts, trust } = plan
+  const { ticket, onTicket } = back === 'afresh' ? stranger : back
   try {
     signal.throwIfAborted()
     if (plan.plaintext) return await meetOpenly({ host: address, port, name, timeouts, signal })
@@ -98,7 +102,12 @@ export async function meet(
     const way = { host: address, port, name, context, protocols, session, timeouts, onTicket, signal }
     const { socket, seconds, course } = await dial(way)
     try {
-      const facts = describe(socket, { name, at: Date.now(), earlier: ticket?.verdict })
+      const facts = describe(socket, {
+        name,
+        at: Date.now(),
+        earlier: ticket?.verdict,
+        afresh: back === 'afresh',
+      })
       const judged = judge(facts, trust, plan.least?.(server))
       // The system is asked only where it chose.
       const met = isIP(address) > 0 ? address : peerAddress(socket.remoteAddress)
@@ -153,6 +162,8 @@ async function meetOpenly({
     authorized: false,
     errorCode: undefined,
     served: [],
+    leaf: undefined,
+    afresh: false,
     protocol: 'none',
     cipher: 'none',
     group: 'none',
@@ -186,9 +197,9 @@ function isNoAnswer(error: unknown): error is Error {
   )
 }
 
-/** A meeting for its verdict alone: no ticket, not one byte of MQTT, and nothing left open. */
+/** A meeting for its verdict alone: all examined anew, no ticket, not one byte of MQTT, and nothing left open. */
 export async function probe(plan: MeetingPlan, target: Target, signal: AbortSignal): Promise<Outcome> {
-  const outcome = await meet(plan, target, signal)
+  const outcome = await meet(plan, target, signal, 'afresh')
   if (outcome.kind === 'judged' && outcome.verdict.verdict === 'trusted')
     hangUp(outcome.socket, outcome.course)
   return outcome

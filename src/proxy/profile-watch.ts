@@ -83,7 +83,7 @@ export class ProfileWatch {
     if (this.#plan.profile.mode === 'report') drifts.push(...this.#weaker(watched, profile, facts))
     // A resumed session repeats what its first handshake showed, and leaves the rest out.
     if (!resumed) {
-      const showing = { ...linkOf(facts), ...this.#chainOf(verdict.path, facts.served) }
+      const showing = { ...linkOf(facts), ...this.#chainOf(verdict.path, facts) }
       drifts.push(...this.#learn(server, profile, showing, at))
     }
     if (drifts.length > 0) this.#tell(server, watched, drifts, at)
@@ -174,10 +174,10 @@ export class ProfileWatch {
     return drifts
   }
 
-  #chainOf(path: Verdict['path'], served: Judged['facts']['served']): Showing {
+  #chainOf(path: Verdict['path'], facts: Judged['facts']): Showing {
     const known = this.#chains.get(path)
     if (known !== undefined) return known
-    const showing = shownBy(served, path)
+    const showing = shownBy(facts.served, path)
     this.#chains.set(path, showing)
     return showing
   }

@@ -6,7 +6,7 @@ import type { UpstreamPlan } from '../config/snapshot.ts'
 import { messageOf } from '../errors.ts'
 import { hostPort, peerAddress } from '../net/address.ts'
 import type { Suspicion } from '../tls/failure.ts'
-import { servedCertificates } from '../tls/handshake.ts'
+import { chainOf } from '../tls/handshake.ts'
 import { servedPinsOf } from '../tls/identify.ts'
 import type { Sighting } from '../tls/sighting.ts'
 import type { HandshakeFacts, Verdict } from '../tls/verdict.ts'
@@ -39,7 +39,7 @@ export class Course {
   /** The handshake breaks off: what it has shown so far is evidence, and gone with the socket. */
   breakOff(): void {
     try {
-      if (this.#socket instanceof TLSSocket) this.shown = servedCertificates(this.#socket)
+      if (this.#socket instanceof TLSSocket) this.shown = chainOf(this.#socket.getPeerX509Certificate())
     } catch {
       // Less evidence must not become another end of the handshake.
     }

@@ -12,6 +12,8 @@ export interface Occasion {
   readonly at: number
   /** The verdict that came with the session offered, if one was offered. */
   readonly earlier?: Verdict | undefined
+  /** Examines all of it, whatever is known. */
+  readonly afresh?: boolean
 }
 
 const staples = new WeakMap<TLSSocket, Buffer>()
@@ -25,14 +27,21 @@ export function keepStaple(socket: TLSSocket): void {
 }
 
 /** What `socket`, connected with `brokerOptions`, shows when its `secureConnect` fires. */
-export function describe(socket: TLSSocket, { name, at, earlier }: Occasion): HandshakeFacts {
+export function describe(socket: TLSSocket, { name, at, earlier, afresh = false }: Occasion): HandshakeFacts {
   const resumed = socket.isSessionReused()
+  const leaf = resumed ? undefined : socket.getPeerX509Certificate()
+  let served: readonly X509Certificate[] | undefined
   return {
     name,
     at,
     authorized: socket.authorized,
     errorCode: socket.authorized ? undefined : codeOf(socket.authorizationError),
-    served: resumed ? [] : servedCertificates(socket),
+    leaf,
+    /** Making objects of the others costs as much as judging them; nearly always the leaf was seen before. */
+    get served() {
+      return (served ??= chainOf(leaf))
+    },
+    afresh,
     staple: staples.get(socket),
     protocol: socket.getProtocol() ?? 'unknown',
     cipher: socket.getCipher().standardName,
@@ -43,11 +52,10 @@ export function describe(socket: TLSSocket, { name, at, earlier }: Occasion): Ha
 }
 
 /** As served, leaf first, whether or not they sign each other. */
-export function servedCertificates(socket: TLSSocket): readonly X509Certificate[] {
+export function chainOf(leaf: X509Certificate | undefined): readonly X509Certificate[] {
   const served: X509Certificate[] = []
-  for (let next = socket.getPeerX509Certificate(); next !== undefined && served.length < MAX_SERVED;) {
+  for (let next = leaf; next !== undefined && served.length < MAX_SERVED; next = next.issuerCertificate) {
     served.push(next)
-    next = next.issuerCertificate
   }
   return served
 }

@@ -18,16 +18,16 @@ export class TrustMemory {
   /** Who signed the last trusted leaf, by name. */
   readonly #issuers = new Map<string, X509Certificate>()
 
-  recall(name: string, served: readonly X509Certificate[]): BrokerIdentity | undefined {
-    return this.#identities.get(keyOf(name, served))
+  recall(name: string, leaf: X509Certificate): BrokerIdentity | undefined {
+    return this.#identities.get(keyOf(name, leaf))
   }
 
-  remember(name: string, served: readonly X509Certificate[], identity: BrokerIdentity): void {
+  remember(name: string, leaf: X509Certificate, identity: BrokerIdentity): void {
     if (this.#identities.size >= MAX_IDENTITIES) {
       const [oldest] = this.#identities.keys()
       if (oldest !== undefined) this.#identities.delete(oldest)
     }
-    this.#identities.set(keyOf(name, served), identity)
+    this.#identities.set(keyOf(name, leaf), identity)
   }
 
   /** Notes that this very verdict, positive and about `name`, was given under these settings. */
@@ -47,7 +47,10 @@ export class TrustMemory {
   }
 }
 
-/** The exact bytes of every certificate served count: a different chain is examined anew. */
-function keyOf(name: string, served: readonly X509Certificate[]): string {
-  return [name, ...served.map((certificate) => certificate.fingerprint256)].join('\n')
+/**
+ * The exact bytes of the leaf: whatever else is served with it, its path was verified once, and that its peer has the
+ * key, the handshake proves each time.
+ */
+function keyOf(name: string, leaf: X509Certificate): string {
+  return `${leaf.fingerprint256} ${name}`
 }

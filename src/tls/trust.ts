@@ -132,13 +132,15 @@ function isSameIssuer(name: string, path: HandshakeFacts['served'], settings: Tr
 }
 
 function prove(facts: HandshakeFacts, settings: TrustSettings): Examination {
-  const known = settings.memory.recall(facts.name, facts.served)
+  const { name, leaf, at, afresh, authorized } = facts
+  const { memory } = settings
+  const known = leaf === undefined || afresh ? undefined : memory.recall(name, leaf)
   // Out of date, it may still have another path: the same leaf under a cross-signed CA.
   const stands = known !== undefined && judgePinDates(known.path, facts, settings).length === 0
-  if (stands && isInDate(known.path, facts.at)) return { identity: known, objections: [] }
-  const examination = examine(facts.served, facts.name, facts.at, settings)
-  if (examination.objections.length === 0 && facts.authorized) {
-    settings.memory.remember(facts.name, facts.served, examination.identity)
+  if (stands && isInDate(known.path, at)) return { identity: known, objections: [] }
+  const examination = examine(facts.served, name, at, settings)
+  if (leaf !== undefined && examination.objections.length === 0 && authorized) {
+    memory.remember(name, leaf, examination.identity)
   }
   return examination
 }

@@ -55,6 +55,10 @@ export interface HandshakeFacts {
   readonly errorCode: string | undefined
   /** The certificates as served, leaf first; empty on a resumed session. */
   readonly served: readonly X509Certificate[]
+  /** The first of them, which is read at once; the others are read when somebody asks. */
+  readonly leaf: X509Certificate | undefined
+  /** Whether all is examined anew, whatever is known of the leaf. */
+  readonly afresh: boolean
   /** The OCSP response it sent along, where one was asked for and came. */
   readonly staple?: Buffer | undefined
   /** `TLSv1.2`, `TLSv1.3`, `unknown`, or `none` where there is no TLS. */

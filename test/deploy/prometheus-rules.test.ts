@@ -5,8 +5,8 @@ import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { metricTable } from '../../src/observe/table.ts'
 import { rulesFile } from '../help/prometheus.ts'
+import { unknownIn } from '../help/promql.ts'
 import { describeWith, tool } from '../help/tools.ts'
 
 interface Rule {
@@ -33,18 +33,9 @@ test('every alert has a severity, one summary and its section among the runbooks
 })
 
 test('rules ask for metrics and labels that exist', () => {
-  const recorded = new Set(rules.map(({ record }) => record))
-  for (const { expr } of rules) {
-    for (const [, name = '', selector = ''] of expr.matchAll(
-      /\b((?:pulseward|process|nodejs)[_:][a-z0-9_:]+)(?:\{([^}]*)\})?/g,
-    )) {
-      if (recorded.has(name)) continue
-      const known = Object.keys(metricTable[name as keyof typeof metricTable]?.labels ?? { missing: name })
-      for (const [, label = ''] of selector.matchAll(/([a-z_]+)\s*=/g))
-        expect([name, ...known]).toContain(label)
-      expect(known, name).not.toContain('missing')
-    }
-  }
+  const recorded = new Set(rules.map(({ record = '' }) => record))
+  expect(rules.flatMap(({ expr }) => unknownIn(expr, recorded))).toEqual([])
+  expect(unknownIn('sum(pulseward_made_up) + pulseward_connections{host="a"}')).toHaveLength(2)
 })
 
 test('every alert is tried', () => {

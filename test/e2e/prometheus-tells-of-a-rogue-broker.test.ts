@@ -1,6 +1,7 @@
 // A real Prometheus with our rules: quiet while all is well, and firing when somebody else answers for the broker.
 
 import { expect, test } from 'vitest'
+import { sections } from '../../docs/dashboard-panels.ts'
 import { TestBroker } from '../help/broker.ts'
 import { Device } from '../help/device.ts'
 import { connectPacket } from '../help/packets.ts'
@@ -9,6 +10,14 @@ import { Prometheus } from '../help/prometheus.ts'
 import { Proxy, ward } from '../help/proxy.ts'
 import { describeWith } from '../help/tools.ts'
 import { eventually } from '../help/wait.ts'
+
+/** What stays empty here: no pin has an end, nothing was lost, found or broken, and no broker was out of reach. */
+const unfed = /pin_not_after|failures_total\{instance|lines_dropped|findings_total|rule_hits|dial_failures/
+
+/** A query as Grafana would send it. */
+function filledIn(expr: string): string {
+  return expr.replaceAll('$__rate_interval', '5s').replaceAll('$__range', '1m').replaceAll(/\$\w+/g, '.*')
+}
 
 describeWith(['prometheus'], 'Prometheus', () => {
   test('fires within seconds of the first handshake of a man in the middle, and not before', async () => {
@@ -44,5 +53,14 @@ describeWith(['prometheus'], 'Prometheus', () => {
       annotations: { runbook: 'docs/runbooks.md#pulsewardbrokermaninthemiddle' },
     })
     expect(rogue.applicationBytes).toBe(0)
+
+    // And the dashboard shows it: Prometheus takes each of its queries, and what happened here is in them.
+    for (const expr of sections.flatMap(({ panels }) =>
+      panels.flatMap(({ queries }) => queries.map((one) => one.expr)),
+    )) {
+      const ask = async () => (await prometheus.query(filledIn(expr))).length > 0
+      if (unfed.test(expr)) await ask()
+      else await eventually(expr, ask)
+    }
   })
 })

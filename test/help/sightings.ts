@@ -2,6 +2,7 @@
 
 import { X509Certificate } from 'node:crypto'
 import type { Sighting } from '../../src/tls/sighting.ts'
+import { factsWith } from './facts.ts'
 
 export interface SightingOptions {
   readonly server?: string
@@ -31,18 +32,13 @@ export function sighting(options: SightingOptions = {}): Sighting {
     causes: ['untrusted-chain', 'pin-mismatch'],
     reasons: options.reasons ?? ['no path leads to a CA', 'its key is none of the pinned ones'],
     hint: 'look for what answers there',
-    facts: {
+    facts: factsWith({
       name: 'broker.example',
       at,
       authorized: false,
       errorCode: 'SELF_SIGNED_CERT_IN_CHAIN',
       served: certificates,
-      protocol: 'TLSv1.3',
-      cipher: 'TLS_AES_256_GCM_SHA384',
-      group: 'X25519MLKEM768',
-      resumed: false,
-      earlier: undefined,
-    },
+    }),
     served: certificates,
     servedPins: [{ pin: 'sha256/served', subject: 'CN=rogue', notAfter: at + 1000, position: 0 }],
     configuredPins: ['sha256/configured'],

@@ -1,7 +1,7 @@
 // What `npm pack` makes is whole: installed into an empty folder, it runs on the machine's own Node without the checkout.
 
 import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, type TestContext } from 'vitest'
 import { Child } from '../help/child.ts'
 import { Folder } from '../help/folder.ts'
@@ -44,7 +44,7 @@ beforeAll(async () => {
 
 afterAll(async () => await folder?.[Symbol.asyncDispose]())
 
-test('it holds the launcher, every source compiled, proxy.yaml and the documents; and nothing else', async () => {
+test('it holds the launcher, every source compiled, proxy.yaml, deploy/ and the documents; and nothing else', async () => {
   const sources = await readdir(join(root, 'src'), { recursive: true })
   const compiled = sources
     .filter((file) => file.endsWith('.ts'))
@@ -52,8 +52,13 @@ test('it holds the launcher, every source compiled, proxy.yaml and the documents
   const paths = packed.files.map((file) => file.path)
   expect(paths.filter((file) => file.startsWith('dist/')).toSorted()).toEqual(compiled.toSorted())
   const documents = (await readdir(join(root, 'docs'))).filter((file) => file.endsWith('.md'))
+  const deployed = await readdir(join(root, 'deploy'), { recursive: true, withFileTypes: true })
+  const deployment = deployed
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)))
   expect(paths.filter((file) => !file.startsWith('dist/')).toSorted()).toEqual(
     [
+      ...deployment,
       'CHANGELOG.md',
       'LICENSE',
       'README.md',

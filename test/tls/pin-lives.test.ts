@@ -10,6 +10,7 @@ import { judge, trustSettings } from '../../src/tls/trust.ts'
 import type { TrustSettings } from '../../src/tls/trust.ts'
 import type { HandshakeFacts, Verdict } from '../../src/tls/verdict.ts'
 import { makePki, type Pki } from '../help/pki.ts'
+import { factsWith } from '../help/facts.ts'
 
 const day = 86_400_000
 const now = Date.now()
@@ -34,19 +35,7 @@ function settingsOf(pins: readonly (Pin | string)[], more: Partial<TrustSettings
 }
 
 function factsOf(served: Identity, more: Partial<HandshakeFacts> = {}): HandshakeFacts {
-  return {
-    name: 'localhost',
-    at: now,
-    authorized: true,
-    errorCode: undefined,
-    served: [certificate(served)],
-    protocol: 'TLSv1.3',
-    cipher: 'TLS_AES_256_GCM_SHA384',
-    group: 'X25519MLKEM768',
-    resumed: false,
-    earlier: undefined,
-    ...more,
-  }
+  return factsWith({ name: 'localhost', at: now, served: [certificate(served)], ...more })
 }
 
 const resumed = (earlier: Verdict, at = now): HandshakeFacts =>

@@ -8,6 +8,7 @@ import type { Profile, Showing } from '../../src/tls/profile.ts'
 import { RoundTrips } from '../../src/tls/rtt.ts'
 import { bulkCipher, LINK, strengthOf } from '../../src/tls/strength.ts'
 import type { HandshakeFacts } from '../../src/tls/verdict.ts'
+import { factsWith } from '../help/facts.ts'
 
 const DAY = 86_400_000
 const settle = DAY
@@ -15,18 +16,7 @@ const settle = DAY
 const modern = { protocol: 'TLSv1.3', group: 'X25519MLKEM768', cipher: 'TLS_AES_256_GCM_SHA384' }
 
 function facts(link: Partial<typeof modern> = {}, more: Partial<HandshakeFacts> = {}): HandshakeFacts {
-  return {
-    name: 'broker.example',
-    at: 0,
-    authorized: true,
-    errorCode: undefined,
-    served: [],
-    resumed: false,
-    earlier: undefined,
-    ...modern,
-    ...link,
-    ...more,
-  }
+  return factsWith({ name: 'broker.example', at: 0, ...modern, ...link, ...more })
 }
 
 /** A profile of a server that showed this, over two days and often enough. */

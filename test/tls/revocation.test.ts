@@ -12,6 +12,7 @@ import { TimestampMemory } from '../../src/tls/transparency.ts'
 import type { HandshakeFacts, Verdict } from '../../src/tls/verdict.ts'
 import { makeCa, makeLeaf, type Made } from '../help/certificates.ts'
 import { makeList, makeResponse, timestamps } from '../help/revocation.ts'
+import { factsWith } from '../help/facts.ts'
 
 const ca = makeCa('Listing CA')
 const name = 'broker.ward.example'
@@ -32,19 +33,7 @@ function trusting(wanted: Partial<RevocationSettings> = {}): { settings: TrustSe
 }
 
 function shown(leaf: Made, more: Partial<HandshakeFacts> = {}): HandshakeFacts {
-  return {
-    name,
-    at: Date.now(),
-    authorized: true,
-    errorCode: undefined,
-    served: [new X509Certificate(leaf.cert)],
-    protocol: 'TLSv1.3',
-    cipher: 'TLS_AES_256_GCM_SHA384',
-    group: 'X25519MLKEM768',
-    resumed: false,
-    earlier: undefined,
-    ...more,
-  }
+  return factsWith({ name, served: [new X509Certificate(leaf.cert)], ...more })
 }
 
 const resumed = (leaf: Made, earlier: Verdict, more: Partial<HandshakeFacts> = {}): HandshakeFacts =>

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { beforeAll, describe as suite, expect, test } from 'vitest'
-import { brokerContext } from '../../src/tls/contexts.ts'
+import { brokerContext, type BrokerContext } from '../../src/tls/contexts.ts'
 import type { BrokerTls } from '../../src/tls/contexts.ts'
 import { pinOf } from '../../src/tls/pins.ts'
 import { judge, trustSettings } from '../../src/tls/trust.ts'
@@ -10,6 +10,7 @@ import type { Identity } from '../../src/tls/mint.ts'
 import { makePki } from '../help/pki.ts'
 import type { Pki } from '../help/pki.ts'
 import { shakeHands, startTls } from './broker.ts'
+import { factsWith } from '../help/facts.ts'
 
 const DAY = 86_400_000
 
@@ -318,19 +319,51 @@ suite('resumption', () => {
   })
 })
 
-test('facts that claim authorization without any certificate are not believed', () => {
-  const facts: HandshakeFacts = {
-    name: 'broker.ward.example',
-    at: Date.now(),
-    authorized: true,
-    errorCode: undefined,
-    served: [],
-    protocol: 'TLSv1.3',
-    cipher: 'TLS_AES_256_GCM_SHA384',
-    group: 'X25519MLKEM768',
-    resumed: false,
-    earlier: undefined,
+suite('what is known', () => {
+  const name = 'broker.ward.example'
+  const unread: HandshakeFacts['served'] = []
+  /** The same handshake, whose chain behind the leaf must not be asked for. */
+  const sealed = (facts: HandshakeFacts, more: Partial<HandshakeFacts> = {}): HandshakeFacts => ({
+    ...facts,
+    ...more,
+    get served(): typeof unread {
+      throw new Error('the chain was read')
+    },
+  })
+
+  async function shown(chain: string, context: BrokerContext): Promise<HandshakeFacts> {
+    await using broker = await startTls({ cert: chain, key: genuine.key })
+    return (await shakeHands(broker.port, context, { name })).facts
   }
+
+  test('a leaf whose path was verified is trusted by that, and the rest of its chain is not read', async () => {
+    const { context, settings } = settingsFor({ pins: [pin(middle)] })
+    const first = judge(await shown(genuine.chain, context), settings)
+    const again = await shown(genuine.chain, context)
+    expect(judge(sealed(again), settings)).toEqual(first)
+    // OpenSSL judges each chain by itself, and is believed.
+    const refused = sealed(again, { authorized: false, errorCode: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' })
+    expect(judge(refused, settings).causes).toEqual(['untrusted-chain'])
+  })
+
+  test('who examines afresh reads all of it', async () => {
+    const { context, settings } = settingsFor({})
+    const facts = await shown(genuine.chain, context)
+    judge(facts, settings)
+    expect(() => judge(sealed(facts, { afresh: true }), settings)).toThrow('the chain was read')
+  })
+
+  test('under other settings, and for another name, nothing is known of it', async () => {
+    const { context, settings } = settingsFor({})
+    const facts = await shown(genuine.chain, context)
+    judge(facts, settings)
+    expect(() => judge(sealed(facts), settingsFor({}).settings)).toThrow('the chain was read')
+    expect(() => judge(sealed(facts, { name: 'a.wild.example' }), settings)).toThrow('the chain was read')
+  })
+})
+
+test('facts that claim authorization without any certificate are not believed', () => {
+  const facts = factsWith({ name: 'broker.ward.example' })
   expect(worstOf(judge(facts, settingsFor({}).settings))).toBe('untrusted-chain')
 })
 
