@@ -1,6 +1,5 @@
 // What a session learns from its control packets: the facts of CONNECT and CONNACK, and what detectors find.
 
-import type { Socket } from 'node:net'
 import type { Subject } from '../detect/detector.ts'
 import type { Finding } from '../detect/finding.ts'
 import { readConnect, type ConnectFacts } from '../mqtt/connect.ts'
@@ -11,19 +10,31 @@ import type { Rule } from '../mqtt/rule.ts'
 import type { Showing } from '../tls/profile.ts'
 import { decide, protocolDetector, type Action } from '../policy/decide.ts'
 import { suspicionDetector } from '../identity/suspicion.ts'
+import type { Limited } from '../observe/log.ts'
+import type { Metrics } from '../observe/metrics.ts'
 import { greetingOf } from './greeting.ts'
-import type { Hub } from './hub.ts'
-import type { Registration } from './registrar.ts'
+import type { ListenerPlan } from './hub.ts'
+import type { ConnectPacket, Register, Registration } from './registrar.ts'
 
 const { connect, connack } = PacketType
 
 /** The device's end of a session. */
 export interface DeviceEnd {
-  /** The connection itself, below TLS. */
-  readonly socket: Socket
-  readonly ja4: string | undefined
+  /** Undefined where nobody knows the devices. */
+  readonly register: Register | undefined
   /** Ends the session for what is found between its packets. */
   readonly refuse: (finding: Finding) => void
+}
+
+/** What a judge goes by, and whom it tells: a listener of the proxy, or what plays a capture back. */
+export interface Court {
+  readonly plan: Pick<ListenerPlan, 'name' | 'policy' | 'detectors'> & {
+    readonly timeouts: Pick<ListenerPlan['timeouts'], 'idle'>
+  }
+  readonly metrics: Pick<Metrics, 'connacks' | 'found'>
+  readonly limited: Limited
+  /** For who wants to know of every finding more than its count and a line in the log. */
+  readonly found?: (finding: Finding, action: Action) => void
 }
 
 /** Before CONNECT. */
@@ -36,15 +47,15 @@ export class Judge {
   silence = Infinity
   /** Told what the CONNACK of a broker that took the device in shows of it. */
   greeted: ((showing: Showing) => void) | undefined
-  readonly #hub: Hub
+  readonly #court: Court
   readonly #where: Pick<Subject, 'address' | 'transport'>
   #subject: Subject | undefined
   #memories: Map<string, unknown> | undefined
   readonly #device: DeviceEnd | undefined
   #registration: Registration | undefined
 
-  constructor(hub: Hub, where: Pick<Subject, 'address' | 'transport'>, device?: DeviceEnd) {
-    this.#hub = hub
+  constructor(court: Court, where: Pick<Subject, 'address' | 'transport'>, device?: DeviceEnd) {
+    this.#court = court
     this.#where = where
     this.#device = device
   }
@@ -52,7 +63,7 @@ export class Judge {
   /** Bit set of the packet types `see` has to be shown. */
   get watched(): number {
     let set = (1 << connect) | (1 << connack)
-    for (const [type, detectors] of this.#hub.plan.detectors.entries()) if (detectors) set |= 1 << type
+    for (const [type, detectors] of this.#court.plan.detectors.entries()) if (detectors) set |= 1 << type
     return set
   }
 
@@ -62,7 +73,7 @@ export class Judge {
       const stranger = this.#begin(readConnect(bytes, body, end), bytes, body, end)
       if (stranger !== undefined) return stranger
     } else if (type === connack) this.#answered(bytes, start, body, end)
-    const detectors = this.#hub.plan.detectors[type]
+    const detectors = this.#court.plan.detectors[type]
     const subject = this.#subject
     if (detectors === undefined || subject === undefined) return undefined
     let packet: Packet | undefined
@@ -80,16 +91,17 @@ export class Judge {
 
   /** A rule was broken for which the session ends; returns what policy says. */
   broken(rule: Rule, direction: Direction, offset: number): Action {
-    const { plan, metrics } = this.#hub
+    const { plan, metrics, found } = this.#court
     const finding = protocolFinding(rule, direction, offset, 'warning')
     const action = decide(finding, plan.policy)
     metrics.found(finding.detector, finding.severity, action)
+    found?.(finding, action)
     return action
   }
 
   /** A rule was broken that is only reported: told once a rule, direction and session, however often it happens. */
   tolerated(rule: Rule, direction: Direction, offset: number): void {
-    const { plan } = this.#hub
+    const { plan } = this.#court
     const subject = this.#subject ?? { ...nobody, ...this.#where, listener: plan.name }
     this.#refuses(protocolFinding(rule, direction, offset, 'notice'), subject)
   }
@@ -101,7 +113,7 @@ export class Judge {
 
   /** Returns the finding for which policy refuses the device. */
   #begin(facts: ConnectFacts, bytes: Buffer, body: number, end: number): Finding | undefined {
-    const { plan } = this.#hub
+    const { plan } = this.#court
     this.connect = facts
     this.#setSilence(facts.keepAlive)
     const { clientId, version, hasUsername, hasPassword } = facts
@@ -117,21 +129,11 @@ export class Judge {
     return this.#register(facts.clientId, this.#subject, { bytes, body, end })
   }
 
-  #register(
-    clientId: string,
-    subject: Subject,
-    packet: { readonly bytes: Buffer; readonly body: number; readonly end: number },
-  ): Finding | undefined {
-    const { plan, registrar } = this.#hub
+  #register(clientId: string, subject: Subject, packet: ConnectPacket): Finding | undefined {
     const device = this.#device
-    if (registrar === undefined || plan.learnsUntil === undefined || device === undefined) return undefined
-    const { socket, ja4, refuse } = device
-    const upstream = plan.upstream.plan.name
-    const { name: listener, learnsUntil } = plan
-    const caller = { listener, upstream, address: subject.address, socket, ja4, learnsUntil }
-    this.#registration = registrar.register(caller, clientId, packet, (finding) => {
+    this.#registration = device?.register?.(clientId, packet, (finding) => {
       // It may be found while a packet of the session is being judged, which is let finish.
-      if (this.#refuses(finding, subject)) queueMicrotask(() => refuse(finding))
+      if (this.#refuses(finding, subject)) queueMicrotask(() => device.refuse(finding))
     })
     const finding = this.#registration?.finding
     return finding !== undefined && this.#refuses(finding, subject) ? finding : undefined
@@ -140,7 +142,7 @@ export class Judge {
   /** CONNACK: in MQTT 5.0 the broker may set another keep alive than the device asked for (3.2.2.3.14). */
   #answered(bytes: Buffer, start: number, body: number, end: number): void {
     const code = bytes[body + 1]!
-    this.#hub.metrics.connacks[code]! += 1
+    this.#court.metrics.connacks[code]! += 1
     if (code === 0) this.#registration?.accepted()
     const version = this.connect?.version
     const packet = version === 5 && end - body > 3 ? decode(bytes.subarray(start, end), 5) : noProperties
@@ -152,7 +154,7 @@ export class Judge {
 
   /** One and a half times the keep alive (MQTT 5.0, 3.1.2.10) and five seconds for slow links. */
   #setSilence(keepAlive: number): void {
-    this.silence = keepAlive === 0 ? this.#hub.plan.timeouts.idle : keepAlive * 1500 + 5000
+    this.silence = keepAlive === 0 ? this.#court.plan.timeouts.idle : keepAlive * 1500 + 5000
   }
 
   #memory(kind: string): unknown {
@@ -160,9 +162,10 @@ export class Judge {
   }
 
   #refuses(finding: Finding, subject: Subject): boolean {
-    const { plan, metrics, limited } = this.#hub
+    const { plan, metrics, limited, found } = this.#court
     const action = decide(finding, plan.policy)
     metrics.found(finding.detector, finding.severity, action)
+    found?.(finding, action)
     const { detector, severity, summary, evidence, references } = finding
     const level = severity === 'info' || severity === 'notice' ? 'info' : 'warn'
     const kind = kindOf(finding, action, subject)

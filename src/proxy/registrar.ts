@@ -36,6 +36,20 @@ interface RegistrarDeps {
   readonly clock: () => number
 }
 
+/** A CONNECT that passed every check; `body` is where its variable header begins. */
+export interface ConnectPacket {
+  readonly bytes: Buffer
+  readonly body: number
+  readonly end: number
+}
+
+/** Registers the device of one session; `later` is told of what is found while the session is open. */
+export type Register = (
+  clientId: string,
+  packet: ConnectPacket,
+  later: (finding: Finding) => void,
+) => Registration | undefined
+
 /** A session that is registered. */
 export interface Registration {
   /** What is to be told of it now. */
@@ -58,14 +72,11 @@ export class Registrar {
     return this.#deps.since(listener) + learn
   }
 
-  /**
-   * A CONNECT that passed every check; `body` is where its variable header begins. A device without an identifier of its
-   * own cannot be known again. `later` is told of what is found while the session is open.
-   */
+  /** A device without an identifier of its own cannot be known again, and is not registered. */
   register(
     caller: Caller,
     clientId: string,
-    packet: { readonly bytes: Buffer; readonly body: number; readonly end: number },
+    packet: ConnectPacket,
     later: (finding: Finding) => void,
   ): Registration | undefined {
     if (clientId === '') return undefined

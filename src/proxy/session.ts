@@ -16,6 +16,7 @@ import { endWith, lastPacket } from './ending.ts'
 import type { Connection, Hub } from './hub.ts'
 import { Judge, clauseOf } from './judge.ts'
 import { Pump, type PumpOwner } from './pump.ts'
+import { receptionOf } from './reception.ts'
 import { SessionRecord, type Breach, type LegName, type Origin } from './record.ts'
 import type { Swept } from './sweep.ts'
 import type { Connected } from './upstream.ts'
@@ -74,8 +75,9 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#caller = origin.caller
     this.#deviceHeard = hub.sweep.now
     this.#brokerHeard = hub.sweep.now
+    const register = receptionOf(hub, { socket, address, ja4: origin.hello?.ja4 })
     const refuse = (found: Finding): void => this.#refuse(Reason.notAuthorized, found.detector, found.summary)
-    this.#judge = new Judge(hub, { address, transport }, { socket, ja4: origin.hello?.ja4, refuse })
+    this.#judge = new Judge(hub, { address, transport }, { register, refuse })
     this.#record = new SessionRecord(hub, this.#state, this.#judge, origin)
     hub.sweep.add(this)
     hub.opened(this, before)
