@@ -13,7 +13,7 @@ import { readCoreTime } from './proc.ts'
 import { type Results, toFigures, toJson, toMarkdown } from './report.ts'
 import { Run } from './run.ts'
 
-const MICRO_TIMEOUT = 120_000
+const ALONE_TIMEOUT = 120_000
 const SCRIPTS_ROOT = fileURLToPath(new URL('.', import.meta.url))
 const REPOSITORY = join(SCRIPTS_ROOT, '..')
 
@@ -30,7 +30,8 @@ try {
 /** Returns the exit code: 1 when anything asked for could not be measured. */
 async function run(options: Options): Promise<number> {
   await takeLoadCore()
-  if (options.micro) await runMicro()
+  if (options.micro) await runAlone('micro.ts')
+  if (options.analyze) await runAlone('analyze.ts')
   if (options.scenarios.length === 0) return 0
   const folder = mkdtempSync(join(tmpdir(), 'pulseward-bench-'))
   chmodSync(folder, 0o700)
@@ -52,9 +53,10 @@ async function takeLoadCore(): Promise<void> {
   await promisify(execFile)('taskset', argv).catch(() => promisify(execFile)('taskset', argv))
 }
 
-async function runMicro(): Promise<void> {
-  const argv = ['-c', String(PROXY_CORE), process.execPath, '--expose-gc', join(SCRIPTS_ROOT, 'micro.ts')]
-  const { stdout } = await promisify(execFile)('taskset', argv, { timeout: MICRO_TIMEOUT })
+/** What needs no sockets and no peers, on the proxy's core. */
+async function runAlone(script: string): Promise<void> {
+  const argv = ['-c', String(PROXY_CORE), process.execPath, '--expose-gc', join(SCRIPTS_ROOT, script)]
+  const { stdout } = await promisify(execFile)('taskset', argv, { timeout: ALONE_TIMEOUT })
   process.stdout.write(stdout)
 }
 

@@ -12,6 +12,8 @@ export interface Options {
   readonly scenarios: readonly ScenarioName[]
   /** Times the pure validator as well, or alone when no scenario is named. */
   readonly micro: boolean
+  /** Times captures that are played back as well, or alone when no scenario is named. */
+  readonly analyze: boolean
   readonly peers: readonly PeerName[]
   readonly rounds: number
   readonly quick: boolean
@@ -22,7 +24,7 @@ export interface Options {
   readonly help: boolean
 }
 
-export const USAGE = `usage: npm run bench -- [--only a,b,c,d,e,micro] [--peers ${PEERS.join(',')}]
+export const USAGE = `usage: npm run bench -- [--only a,b,c,d,e,micro,analyze] [--peers ${PEERS.join(',')}]
                         [--rounds N] [--quick] [--out DIR] [--publish]
 
   a      500 connections, 8,000 QoS 0 publishes a second: CPU a message
@@ -31,6 +33,7 @@ export const USAGE = `usage: npm run bench -- [--only a,b,c,d,e,micro] [--peers 
   d      2,000 idle connections: resident memory a connection
   e      QoS 1 round trips: latency added to a direct TLS connection
   micro  the frame validator alone, without sockets (only when named)
+  analyze  captures played back, as "pulseward analyze" does (only when named)
 
   --publish also puts the results into docs/benchmark.md and the README
 `
@@ -43,12 +46,14 @@ const MAX_ROUNDS = 20
  */
 export function readOptions(argv: readonly string[], defaultOut: string): Options {
   const { values } = parse(argv)
-  const only = values.only === undefined ? SCENARIOS : chosen(values.only, '--only', [...SCENARIOS, 'micro'])
+  const only =
+    values.only === undefined ? SCENARIOS : chosen(values.only, '--only', [...SCENARIOS, 'micro', 'analyze'])
   const peers = values.peers === undefined ? PEERS : chosen(values.peers, '--peers', PEERS)
   const quick = values.quick ?? false
   return {
     scenarios: SCENARIOS.filter((name) => only.includes(name)),
     micro: only.includes('micro' as never),
+    analyze: only.includes('analyze' as never),
     peers: PEERS.filter((name) => peers.includes(name)),
     rounds: values.rounds === undefined ? (quick ? 1 : 3) : wholeNumber(values.rounds),
     quick,

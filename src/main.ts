@@ -1,5 +1,6 @@
 // From the command line to a command to an exit status.
 
+import { analyze, analyzeHelp } from './cli/analyze.ts'
 import { check, checkHelp } from './cli/check.ts'
 import { evidence, evidenceHelp } from './cli/evidence.ts'
 import { UsageError, type Io } from './cli/io.ts'
@@ -22,6 +23,7 @@ link to TLS 1.3 with post-quantum key exchange, and pins the broker.
 
 commands:
   run      start the proxy
+  analyze  judge captures as live traffic would be judged
   check    find every mistake in proxy.yaml
   evidence list, show or verify the record of brokers that were not trusted
   pair     make and show the identity of this end of a pair, and shared keys
@@ -36,7 +38,8 @@ commands:
   -h, --help     this text; "pulseward COMMAND --help" says more
   -V, --version  the version
 
-exit status: 0 done; 1 the input or its surroundings are at fault; 2 usage
+exit status: 0 done; 1 the input or its surroundings are at fault; 2 usage;
+3 analyze: something was found
 `
 
 interface Command {
@@ -53,6 +56,10 @@ const io: Io = {
 
 const commands: Readonly<Record<string, Command>> = {
   run: { help: runHelp, start: (argv) => run(argv, { ...io, signals: process }) },
+  analyze: {
+    help: analyzeHelp,
+    start: (argv) => analyze(argv, { ...io, isTerminal: process.stderr.isTTY }),
+  },
   check: { help: checkHelp, start: check },
   evidence: { help: evidenceHelp, start: evidence },
   pair: { help: pairHelp, start: pair },

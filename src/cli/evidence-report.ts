@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import type { Audit, IncidentDocument, Kept } from '../evidence/audit.ts'
 import { printable } from '../printable.ts'
+import { aligned } from './columns.ts'
 
 /** Longest text of a record that is printed. */
 const longestText = 4096
@@ -19,9 +20,7 @@ export function listText(found: Audit): string {
     ])
   if (rows.length === 0) return 'no incidents\n'
   const table = [['INCIDENT', 'VERDICT', 'SEEN', 'LAST SEEN', 'SERVER', 'CAUSES'], ...rows]
-  const widths = table[0]?.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0))) ?? []
-  const lines = table.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '))
-  return `${lines.map((line) => line.trimEnd()).join('\n')}\n`
+  return `${aligned(table).join('\n')}\n`
 }
 
 export function listJson(found: Audit): string {

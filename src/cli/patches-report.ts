@@ -3,6 +3,7 @@ import { vectorOf } from '../mqtt/patch.ts'
 import type { Patch } from '../mqtt/patch.ts'
 import type { Mode } from '../mqtt/rule.ts'
 import { printable } from '../printable.ts'
+import { aligned } from './columns.ts'
 
 /** What becomes of a vulnerability on a listener; `no class`: its rule has nothing to measure by. */
 export type State = Mode | 'always' | 'no class'
@@ -92,17 +93,4 @@ function hints(columns: readonly Column[]): string[] {
     lines.push('hint: for those with no class, say under "classes" in proxy.yaml what such devices can take')
   }
   return lines
-}
-
-/** Two spaces between columns, and none at the end of a line. */
-function aligned(rows: readonly (readonly string[])[]): string[] {
-  const shown = rows.map((cells) => cells.map((cell) => printable(cell)))
-  const widths =
-    shown[0]?.map((_, index) => Math.max(...shown.map((cells) => cells[index]?.length ?? 0))) ?? []
-  return shown.map((cells) =>
-    cells
-      .map((cell, index) => cell.padEnd(widths[index] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  )
 }

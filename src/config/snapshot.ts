@@ -243,11 +243,13 @@ export function compileUpstream(
   })
 }
 
-function policyOf({ policy, detectors }: Config): Omit<Policy, 'rules'> {
+/** What policy says of detectors, by proxy.yaml. */
+export function policyOf({ policy, detectors }: Config): Omit<Policy, 'rules'> {
   return { mode: policy.mode, actions: new Map(detectors.map(({ kind, action }) => [kind, action])) }
 }
 
-function detectorsOf(config: Config): (Detector[] | undefined)[] {
+/** Detectors by the number of the packet type they watch, as proxy.yaml lists them. */
+export function detectorsOf(config: Config): (Detector[] | undefined)[] {
   const byType: (Detector[] | undefined)[] = []
   for (const entry of config.detectors) {
     const detector = createDetector(entry)

@@ -9,10 +9,23 @@ import { referencesOf } from '../mqtt/patches.ts'
 import type { Rule } from '../mqtt/rule.ts'
 import type { Showing } from '../tls/profile.ts'
 import { decide, protocolDetector, type Action } from '../policy/decide.ts'
+import type { Limited } from '../observe/log.ts'
+import type { Metrics } from '../observe/metrics.ts'
 import { greetingOf } from './greeting.ts'
-import type { Hub } from './hub.ts'
+import type { ListenerPlan } from './hub.ts'
 
 const { connect, connack } = PacketType
+
+/** What a judge goes by, and whom it tells: a listener of the proxy, or what plays a capture back. */
+export interface Court {
+  readonly plan: Pick<ListenerPlan, 'name' | 'policy' | 'detectors'> & {
+    readonly timeouts: Pick<ListenerPlan['timeouts'], 'idle'>
+  }
+  readonly metrics: Pick<Metrics, 'connacks' | 'found'>
+  readonly limited: Limited
+  /** For who wants to know of every finding more than its count and a line in the log. */
+  readonly found?: (finding: Finding, action: Action) => void
+}
 
 /** Before CONNECT. */
 const nobody = { clientId: '', version: 0, hasUsername: false, hasPassword: false }
@@ -24,20 +37,20 @@ export class Judge {
   silence = Infinity
   /** Told what the CONNACK of a broker that took the device in shows of it. */
   greeted: ((showing: Showing) => void) | undefined
-  readonly #hub: Hub
+  readonly #court: Court
   readonly #where: Pick<Subject, 'address' | 'transport'>
   #subject: Subject | undefined
   #memories: Map<string, unknown> | undefined
 
-  constructor(hub: Hub, where: Pick<Subject, 'address' | 'transport'>) {
-    this.#hub = hub
+  constructor(court: Court, where: Pick<Subject, 'address' | 'transport'>) {
+    this.#court = court
     this.#where = where
   }
 
   /** Bit set of the packet types `see` has to be shown. */
   get watched(): number {
     let set = (1 << connect) | (1 << connack)
-    for (const [type, detectors] of this.#hub.plan.detectors.entries()) if (detectors) set |= 1 << type
+    for (const [type, detectors] of this.#court.plan.detectors.entries()) if (detectors) set |= 1 << type
     return set
   }
 
@@ -45,7 +58,7 @@ export class Judge {
   see(type: number, bytes: Buffer, start: number, body: number, end: number): Finding | undefined {
     if (type === connect) this.#begin(readConnect(bytes, body, end))
     else if (type === connack) this.#answered(bytes, start, body, end)
-    const detectors = this.#hub.plan.detectors[type]
+    const detectors = this.#court.plan.detectors[type]
     const subject = this.#subject
     if (detectors === undefined || subject === undefined) return undefined
     let packet: Packet | undefined
@@ -63,22 +76,23 @@ export class Judge {
 
   /** A rule was broken for which the session ends; returns what policy says. */
   broken(rule: Rule, direction: Direction, offset: number): Action {
-    const { plan, metrics } = this.#hub
+    const { plan, metrics, found } = this.#court
     const finding = protocolFinding(rule, direction, offset, 'warning')
     const action = decide(finding, plan.policy)
     metrics.found(finding.detector, finding.severity, action)
+    found?.(finding, action)
     return action
   }
 
   /** A rule was broken that is only reported: told once a rule, direction and session, however often it happens. */
   tolerated(rule: Rule, direction: Direction, offset: number): void {
-    const { plan } = this.#hub
+    const { plan } = this.#court
     const subject = this.#subject ?? { ...nobody, ...this.#where, listener: plan.name }
     this.#refuses(protocolFinding(rule, direction, offset, 'notice'), subject)
   }
 
   #begin(facts: ConnectFacts): void {
-    const { plan } = this.#hub
+    const { plan } = this.#court
     this.connect = facts
     this.#setSilence(facts.keepAlive)
     const { clientId, version, hasUsername, hasPassword } = facts
@@ -96,7 +110,7 @@ export class Judge {
   /** CONNACK: in MQTT 5.0 the broker may set another keep alive than the device asked for (3.2.2.3.14). */
   #answered(bytes: Buffer, start: number, body: number, end: number): void {
     const code = bytes[body + 1]!
-    this.#hub.metrics.connacks[code]! += 1
+    this.#court.metrics.connacks[code]! += 1
     const version = this.connect?.version
     const packet = version === 5 && end - body > 3 ? decode(bytes.subarray(start, end), 5) : noProperties
     if (packet?.cmd !== 'connack') return
@@ -107,7 +121,7 @@ export class Judge {
 
   /** One and a half times the keep alive (MQTT 5.0, 3.1.2.10) and five seconds for slow links. */
   #setSilence(keepAlive: number): void {
-    this.silence = keepAlive === 0 ? this.#hub.plan.timeouts.idle : keepAlive * 1500 + 5000
+    this.silence = keepAlive === 0 ? this.#court.plan.timeouts.idle : keepAlive * 1500 + 5000
   }
 
   #memory(kind: string): unknown {
@@ -115,9 +129,10 @@ export class Judge {
   }
 
   #refuses(finding: Finding, subject: Subject): boolean {
-    const { plan, metrics, limited } = this.#hub
+    const { plan, metrics, limited, found } = this.#court
     const action = decide(finding, plan.policy)
     metrics.found(finding.detector, finding.severity, action)
+    found?.(finding, action)
     const { detector, severity, summary, evidence, references } = finding
     const level = severity === 'info' || severity === 'notice' ? 'info' : 'warn'
     // Reports of one rule must not hide those of another.

@@ -7,6 +7,7 @@ describe('readOptions', () => {
     expect(readOptions([], 'results')).toEqual({
       scenarios: [...SCENARIOS],
       micro: false,
+      analyze: false,
       peers: [...PEERS],
       rounds: 3,
       publish: false,
@@ -28,13 +29,18 @@ describe('readOptions', () => {
     expect(options.out).toBe('x')
   })
 
-  test('micro alone asks for no scenario', () => {
+  test('micro or analyze alone asks for no scenario', () => {
+    expect(readOptions(['--only', 'analyze'], 'results')).toMatchObject({
+      scenarios: [],
+      micro: false,
+      analyze: true,
+    })
     expect(readOptions(['--only', 'micro'], 'results')).toMatchObject({ scenarios: [], micro: true })
     expect(readOptions(['--only', 'micro,b'], 'results')).toMatchObject({ scenarios: ['b'], micro: true })
   })
 
   test.each([
-    [['--only', 'a,z'], '--only: "z" is none of a, b, c, d, e, micro'],
+    [['--only', 'a,z'], '--only: "z" is none of a, b, c, d, e, micro, analyze'],
     [['--peers', ''], '--peers: "" is none of pulseward, haproxy, stunnel, nginx, relay'],
     [['--rounds', '0'], '--rounds: "0" is not a whole number from 1 to 20'],
     [['--rounds', '1.5'], '--rounds: "1.5" is not a whole number from 1 to 20'],

@@ -47,6 +47,14 @@ const offences: readonly (readonly [string, { imports?: string; uses?: string }]
   ['src/evidence/one.ts', { imports: 'node:net' }],
   ['src/proxy/one.ts', { imports: '../evidence/store.ts' }],
   ['src/cli/one.ts', { imports: '../evidence/recorder.ts' }],
+  // replay/ is as pure as what it plays captures back to.
+  ['src/replay/one.ts', { imports: 'node:fs' }],
+  ['src/replay/one.ts', { imports: '../config/snapshot.ts' }],
+  ['src/replay/one.ts', { imports: '../proxy/session.ts' }],
+  ['src/replay/one.ts', { uses: 'Date' }],
+  ['src/proxy/one.ts', { imports: '../replay/replay.ts' }],
+  ['src/cli/one.ts', { imports: '../replay/replay.ts' }],
+  ['src/cli/analyze.ts', { imports: '../proxy/judge.ts' }],
   // Nobody but app knows admin/, and nobody but app and the commands knows app.
   ['src/proxy/one.ts', { imports: '../admin/server.ts' }],
   ['src/cli/one.ts', { imports: '../admin/server.ts' }],
@@ -88,6 +96,8 @@ const rights: typeof offences = [
   ['src/net/native.ts', { imports: 'koffi' }],
   ['src/tls/mint.ts', { imports: 'node-forge' }],
   ['src/tls/storage.ts', { imports: 'node:fs/promises' }],
+  ['src/replay/two.ts', { imports: '../proxy/judge.ts' }],
+  ['src/cli/analyze-two.ts', { imports: '../replay/replay.ts' }],
   ['src/evidence/two.ts', { imports: '../tls/sighting.ts' }],
   ['src/cli/two.ts', { imports: '../evidence/audit.ts' }],
   ['src/pair/two.ts', { imports: 'node:crypto' }],
