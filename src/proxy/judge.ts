@@ -22,9 +22,11 @@ const { connect, connack } = PacketType
 export interface DeviceEnd {
   /** Undefined where nobody knows the devices. */
   readonly register: Register | undefined
-  /** Ends the session for what is found between its packets. */
-  readonly refuse: (finding: Finding) => void
+  readonly refuse: Refuse
 }
+
+/** Ends the session for what is found between its packets. */
+export type Refuse = (finding: Finding) => void
 
 /** What a judge goes by, and whom it tells: a listener of the proxy, or what plays a capture back. */
 export interface Court {

@@ -1,7 +1,6 @@
 // One device and its broker, from the first byte of CONNECT until both sockets are closed.
 
 import type { Socket } from 'node:net'
-import type { Finding } from '../detect/finding.ts'
 import { messageOf, PulsewardError } from '../errors.ts'
 import { FrameStream } from '../mqtt/frames.ts'
 import { referencesOf } from '../mqtt/patches.ts'
@@ -14,7 +13,7 @@ import { ByteCount } from '../observe/samples.ts'
 import type { Caller } from './departure.ts'
 import { endWith, lastPacket } from './ending.ts'
 import type { Connection, Hub } from './hub.ts'
-import { Judge, clauseOf } from './judge.ts'
+import { Judge, clauseOf, type Refuse } from './judge.ts'
 import { Pump, type PumpOwner } from './pump.ts'
 import { receptionOf } from './reception.ts'
 import { SessionRecord, type Breach, type LegName, type Origin } from './record.ts'
@@ -76,7 +75,7 @@ export class Session implements Connection, PumpOwner, Swept {
     this.#deviceHeard = hub.sweep.now
     this.#brokerHeard = hub.sweep.now
     const register = receptionOf(hub, { socket, address, ja4: origin.hello?.ja4 })
-    const refuse = (found: Finding): void => this.#refuse(Reason.notAuthorized, found.detector, found.summary)
+    const refuse: Refuse = ({ detector, summary }) => this.#refuse(Reason.notAuthorized, detector, summary)
     this.#judge = new Judge(hub, { address, transport }, { register, refuse })
     this.#record = new SessionRecord(hub, this.#state, this.#judge, origin)
     hub.sweep.add(this)
