@@ -13,7 +13,7 @@ const learn = span({ min: '0s', max: '365d' }).describe(
 )
 
 export const identitySchema = z.strictObject({
-  mode: mode.default('report'),
+  mode: mode.default('off'),
   learn: learn.prefault('24h'),
   maxDevices: count(1, 1_000_000)
     .default(100_000)

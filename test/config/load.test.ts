@@ -51,7 +51,7 @@ describe('what a file becomes', () => {
       state: join(folder.path, 'state'),
       evidence: { repeat: 3_600_000, maxSize: 67_108_864, maxIncidents: 1000 },
       identity: {
-        mode: 'report',
+        mode: 'off',
         learn: 86_400_000,
         maxDevices: 100_000,
         keep: 31_536_000_000,

@@ -29,7 +29,7 @@ async function list({ proxy }: Stage): Promise<string> {
 }
 
 test('another login is noticed, with neither login in any output', async () => {
-  await using stage = await setStage({ more: { identity: { learn: '0s' } } })
+  await using stage = await setStage({ more: { identity: { mode: 'report', learn: '0s' } } })
   const { proxy } = stage
   await visit(stage, 'pump-7')
   await visit(stage, 'pump-7')
@@ -53,21 +53,21 @@ test('while a listener learns nothing is suspected; and where identity is off no
     upstream: 'hospital',
     identity: { mode: 'off' },
   }
-  await using stage = await setStage({ more: { identity: { learn: '1h' } } })
+  await using stage = await setStage({ more: { identity: { mode: 'report', learn: '1h' } } })
   const { proxy, broker } = stage
   await visit(stage, 'pump-7')
   await visit(stage, 'pump-7', 'second')
   await proxy.line('a device changed while it is still being learnt', { clientId: 'pump-7' })
   expect(proxy.lines(suspicion)).toEqual([])
   expect(broker.visits.length).toBeGreaterThan(1)
-  await using silent = await setStage({ listener: off, more: { identity: { learn: '0s' } } })
+  await using silent = await setStage({ listener: off, more: { identity: { mode: 'report', learn: '0s' } } })
   await using _ = await Device.join(silent.proxy.portOf('off'), { clientId: 'pump-8' })
   await silent.proxy.line('session opened', { clientId: 'pump-8' })
   expect(await silent.proxy.metric('pulseward_devices_limit')).toBe(0)
 })
 
 test('invented devices push out each other; a killed proxy leaves a sound ledger', async () => {
-  await using stage = await setStage({ more: { identity: { learn: '0s', maxDevices: 20 } } })
+  await using stage = await setStage({ more: { identity: { mode: 'report', learn: '0s', maxDevices: 20 } } })
   const { proxy } = stage
   await visit(stage, 'pump-7')
   await visit(stage, 'pump-7')
