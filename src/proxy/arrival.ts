@@ -79,7 +79,7 @@ export class Arrival implements Connection, Swept {
     this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk])
     if (!this.#heard) {
       this.#heard = true
-      if (this.#hub.own.has(this.#socket))
+      if (this.#hub.own.has(this.#socket, this.#destination))
         return this.#refuse(
           'loop',
           'this proxy itself: an upstream, or a rule of this machine, leads back to it',

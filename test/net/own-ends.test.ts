@@ -28,3 +28,17 @@ test('a connection of our own is known by its other end, for as long as it is op
   for (const socket of [theirs, fromUs, fromThem]) socket.destroy()
   server.close()
 })
+
+test('a device on this machine whose port we have too, towards somewhere else, is not us', () => {
+  const own = new OwnEnds()
+  const here = { localAddress: '127.0.0.1', localPort: 1883 }
+  const there = { remoteAddress: '127.0.0.1', remotePort: 8883 }
+  own.add({ localAddress: '127.0.0.1', localPort: 40_000, ...there, once: () => own as never })
+  const accepted = { ...here, remoteAddress: '::ffff:127.0.0.1', remotePort: 40_000 }
+  expect(own.has(accepted)).toBe(false)
+  expect(own.has({ ...accepted, remoteAddress: '127.0.0.2' }, { address: '127.0.0.1', port: 8883 })).toBe(
+    false,
+  )
+  // Redirected, it wanted to go where we did: nobody else can have both ends.
+  expect(own.has(accepted, { address: '127.0.0.1', port: 8883 })).toBe(true)
+})
