@@ -1,7 +1,7 @@
 // What is told of a session: its lines in the log, its counts, and the one reason for which it ended.
 
-import { messageOf } from '../errors.ts'
-import { versionName, type Version } from '../mqtt/packet.ts'
+import { messageOf, type Blame } from '../errors.ts'
+import { versionName, type Direction, type Version } from '../mqtt/packet.ts'
 import type { SessionState } from '../mqtt/session.ts'
 import type { ClientHello } from '../tls/client-hello.ts'
 import type { Caller } from './departure.ts'
@@ -71,12 +71,12 @@ export class SessionRecord {
     log.info({ ...this.#identity(), server, tls }, 'session opened')
   }
 
-  /** `direction`: whose packets, or whose silence, led to it; `breach`: where a rule was broken, its code being `code`. */
-  refused(code: string, detail: string, direction: 'up' | 'down', breach?: Breach): void {
+  /** `blame`: whose doing, or whose silence, led to it; `breach`: where a rule was broken, its code being `code`. */
+  refused(code: string, detail: string, blame: Blame, breach?: Breach): void {
     const { metrics, plan, limited } = this.#hub
     this.because(code)
     metrics.rejected(plan.name, code)
-    const blame = direction === 'up' ? 'device' : 'broker'
+    const direction = DIRECTIONS.get(blame)
     limited(
       'warn',
       code,
@@ -131,3 +131,14 @@ export class SessionRecord {
     }
   }
 }
+
+/** Whose packets go that way. */
+export function senderOf(direction: Direction): LegName {
+  return direction === 'up' ? 'device' : 'broker'
+}
+
+/** What is neither side's doing has no direction. */
+const DIRECTIONS: ReadonlyMap<Blame, Direction> = new Map([
+  ['device', 'up'],
+  ['broker', 'down'],
+])

@@ -1,7 +1,7 @@
 // One device and its broker, from the first byte of CONNECT until both sockets are closed.
 
 import type { Socket } from 'node:net'
-import { messageOf, PulsewardError } from '../errors.ts'
+import { messageOf, PulsewardError, type Blame } from '../errors.ts'
 import { FrameStream } from '../mqtt/frames.ts'
 import { referencesOf } from '../mqtt/patches.ts'
 import { Reason } from '../mqtt/reply.ts'
@@ -16,7 +16,7 @@ import type { Connection, Hub } from './hub.ts'
 import { Judge, clauseOf, type Refuse } from './judge.ts'
 import { Pump, type PumpOwner } from './pump.ts'
 import { receptionOf } from './reception.ts'
-import { SessionRecord, type Breach, type LegName, type Origin } from './record.ts'
+import { senderOf, SessionRecord, type Breach, type LegName, type Origin } from './record.ts'
 import type { Swept } from './sweep.ts'
 import type { Connected } from './upstream.ts'
 
@@ -109,7 +109,7 @@ export class Session implements Connection, PumpOwner, Swept {
     const { connack } = this.#hub.plan.upstream.plan.timeouts
     if (this.#record.bytesDown > 0 || now - this.#relayedAt <= connack) return
     const detail = `the broker did not answer CONNECT within ${connack / 1000} seconds`
-    this.#refuse(Reason.serverUnavailable, 'broker-silent', detail, 'down')
+    this.#refuse(Reason.serverUnavailable, 'broker-silent', detail, 'broker')
   }
 
   /** The device was not heard for too long; while it is made to wait for a slow broker, that is not its fault. */
@@ -119,7 +119,7 @@ export class Session implements Connection, PumpOwner, Swept {
       const detail = 'nothing heard for 1.5 times the keep alive'
       this.#refuse(Reason.keepAliveTimeout, 'keep-alive-expired', detail)
     } else if (this.#stalled(now)) {
-      this.#refuse(Reason.serverUnavailable, 'broker-stalled', 'the broker takes no more bytes', 'down')
+      this.#refuse(Reason.serverUnavailable, 'broker-stalled', 'the broker takes no more bytes', 'broker')
     }
   }
 
@@ -138,7 +138,7 @@ export class Session implements Connection, PumpOwner, Swept {
     if (this.#phase === 'connect' || this.#phase === 'dial') {
       // Who has not said CONNECT yet has no version to be told in.
       const reason = this.#phase === 'connect' ? Reason.unspecified : Reason.serverShuttingDown
-      return this.#refuse(reason, 'draining', 'the proxy is stopping')
+      return this.#refuse(reason, 'draining', 'the proxy is stopping', 'proxy')
     }
     if (this.#phase !== 'relay') return
     // The device may still be sending: its readings go on until it closes; only our side towards it ends now.
@@ -194,7 +194,7 @@ export class Session implements Connection, PumpOwner, Swept {
     const clause = clauseOf(rule, this.#record.version)
     const detail = `${rule.explanation} (${clause}, byte ${faultAt} of the packet)`
     const reason = direction === 'up' ? rule.reason : Reason.unspecified
-    this.#refuse(reason, rule.id, detail, direction, {
+    this.#refuse(reason, rule.id, detail, senderOf(direction), {
       clause,
       offset: faultAt,
       references: referencesOf(rule),
@@ -211,7 +211,7 @@ export class Session implements Connection, PumpOwner, Swept {
 
   crashed(_pump: Pump, error: unknown): void {
     this.#record.crashed(error)
-    this.#refuse(Reason.unspecified, 'internal-error', 'a defect in Pulseward')
+    this.#refuse(Reason.unspecified, 'internal-error', 'a defect in Pulseward', 'proxy')
   }
 
   /** One side has had its last word: once it is written, nothing more goes that way (3.14.4, 3.2.2.2). */
@@ -235,7 +235,12 @@ export class Session implements Connection, PumpOwner, Swept {
 
   /** The broker closed without CONNACK: it refused our certificate, or what it makes of this CONNECT. */
   #unanswered(): void {
-    this.#refuse(Reason.serverUnavailable, 'broker-closed-early', 'the broker closed without CONNACK', 'down')
+    this.#refuse(
+      Reason.serverUnavailable,
+      'broker-closed-early',
+      'the broker closed without CONNACK',
+      'broker',
+    )
   }
 
   // --- the broker's side ---
@@ -258,8 +263,9 @@ export class Session implements Connection, PumpOwner, Swept {
 
   #noBroker(error: unknown): void {
     if (this.#phase !== 'dial') return
-    const code = error instanceof PulsewardError ? error.code : 'upstream-failed'
-    this.#refuse(Reason.serverUnavailable, code, messageOf(error))
+    const [code, blame] =
+      error instanceof PulsewardError ? [error.code, error.blame] : (['upstream-failed', 'proxy'] as const)
+    this.#refuse(Reason.serverUnavailable, code, messageOf(error), blame)
   }
 
   #relay({ socket, answered, ...connected }: Connected): void {
@@ -300,7 +306,7 @@ export class Session implements Connection, PumpOwner, Swept {
       witness: (type, bytes, start, body, end) => {
         const refused = this.#judge.see(type, bytes, start, body, end)
         if (refused === undefined) return true
-        this.#refuse(Reason.notAuthorized, refused.detector, refused.summary, direction)
+        this.#refuse(Reason.notAuthorized, refused.detector, refused.summary, senderOf(direction))
         return false
       },
     })
@@ -309,15 +315,9 @@ export class Session implements Connection, PumpOwner, Swept {
   // --- endings ---
 
   /** Tells the device in its version's terms, closes both legs, and reads on a while so that the device can read why. */
-  #refuse(
-    reason: number,
-    code: string,
-    detail: string,
-    direction: 'up' | 'down' = 'up',
-    breach?: Breach,
-  ): void {
+  #refuse(reason: number, code: string, detail: string, blame: Blame = 'device', breach?: Breach): void {
     if (this.#phase === 'closing') return
-    this.#record.refused(code, detail, direction, breach)
+    this.#record.refused(code, detail, blame, breach)
     const packet = this.#lastPacket(reason)
     if (this.#phase === 'dial') this.#giveUpDial()
     this.#phase = 'closing'

@@ -4,25 +4,10 @@ import { UsageError } from '../../src/cli/io.ts'
 import { pair, pairHelp } from '../../src/cli/pair.ts'
 import { ConfigError } from '../../src/config/diagnostics.ts'
 import { nameOfPeer, parsePeer, parseSharedKey } from '../../src/pair/keys.ts'
-import { Folder } from '../help/folder.ts'
+import { commandIn } from '../help/command.ts'
 
-async function place(files: Readonly<Record<string, string>> = { 'proxy.yaml': 'state: kept' }) {
-  const folder = await Folder.make(files)
-  return {
-    folder,
-    async run(...args: readonly string[]) {
-      const printed = { out: '', err: '' }
-      const status = await pair([...args], {
-        stdout: (text) => void (printed.out += text),
-        stderr: (text) => void (printed.err += text),
-        env: {},
-        cwd: folder.path,
-      })
-      return { status, ...printed }
-    },
-    [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
-  }
-}
+const place = (files: Readonly<Record<string, string>> = { 'proxy.yaml': 'state: kept' }) =>
+  commandIn(pair, files)
 
 test('keygen makes an identity once, for this user alone, and prints the line for the other end', async () => {
   await using site = await place()

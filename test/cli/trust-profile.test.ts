@@ -7,7 +7,7 @@ import { trust } from '../../src/cli/trust.ts'
 import { readAccepted } from '../../src/tls/accepted.ts'
 import { learn, newProfile } from '../../src/tls/profile.ts'
 import { printProfiles } from '../../src/tls/profile-text.ts'
-import { Folder } from '../help/folder.ts'
+import { commandIn } from '../help/command.ts'
 
 const DAY = 86_400_000
 const noon = Date.UTC(2027, 0, 15, 12)
@@ -23,23 +23,10 @@ const config = JSON.stringify({
 })
 
 async function place(profiles?: string) {
-  const folder = await Folder.make({ 'proxy.yaml': config })
-  await mkdir(folder.at('state/trust'), { recursive: true })
-  if (profiles !== undefined) await folder.write('state/trust/profiles.json', profiles)
-  return {
-    folder,
-    async run(...args: readonly string[]) {
-      const printed = { out: '', err: '' }
-      const status = await trust([...args], {
-        stdout: (text) => void (printed.out += text),
-        stderr: (text) => void (printed.err += text),
-        env: {},
-        cwd: folder.path,
-      })
-      return { status, ...printed }
-    },
-    [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
-  }
+  const site = await commandIn(trust, { 'proxy.yaml': config })
+  await mkdir(site.folder.at('state/trust'), { recursive: true })
+  if (profiles !== undefined) await site.folder.write('state/trust/profiles.json', profiles)
+  return site
 }
 
 function learnt(): string {

@@ -4,7 +4,7 @@ import { parse } from 'yaml'
 import { UsageError } from '../../src/cli/io.ts'
 import { trust, trustHelp } from '../../src/cli/trust.ts'
 import { ConfigError } from '../../src/config/diagnostics.ts'
-import { Folder } from '../help/folder.ts'
+import { commandIn } from '../help/command.ts'
 
 const pinOf = (number: number): string => `sha256/${Buffer.alloc(32, number).toString('base64')}`
 
@@ -19,23 +19,7 @@ const config = JSON.stringify({
   },
 })
 
-async function place() {
-  const folder = await Folder.make({ 'proxy.yaml': config })
-  return {
-    folder,
-    async run(...args: readonly string[]) {
-      const printed = { out: '', err: '' }
-      const status = await trust([...args], {
-        stdout: (text) => void (printed.out += text),
-        stderr: (text) => void (printed.err += text),
-        env: {},
-        cwd: folder.path,
-      })
-      return { status, ...printed }
-    },
-    [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
-  }
-}
+const place = () => commandIn(trust, { 'proxy.yaml': config })
 
 const hospital = ['--upstream', 'hospital', '--pin'] as const
 

@@ -5,9 +5,10 @@ import { expect, test } from 'vitest'
 import { pinOf } from '../../src/tls/pins.ts'
 import { Device } from '../help/device.ts'
 import { Mosquitto, mosquittoTools, listen } from '../help/mosquitto.ts'
-import { connectPacket, publishPacket } from '../help/packets.ts'
+import { connectPacket } from '../help/packets.ts'
 import { makePki } from '../help/pki.ts'
 import { Proxy, ward, type WardOptions } from '../help/proxy.ts'
+import { publishUntil } from '../help/publish-until.ts'
 import { describeWith } from '../help/tools.ts'
 import { eventually } from '../help/wait.ts'
 
@@ -122,19 +123,3 @@ describeWith(mosquittoTools, 'under load', () => {
     expect(await proxy.metric('pulseward_device_sessions')).toBe(publishers + 1)
   }, 60_000)
 })
-
-/** Publishes at QoS 1, one message after the acknowledgement of the other; returns what was acknowledged. */
-async function publishUntil(device: Device, index: number, stop: () => boolean): Promise<string[]> {
-  const acknowledged: string[] = []
-  let length = device.received.length
-  for (let id = 1; !stop(); id++) {
-    const topic = `load/${index}`
-    await device.send(
-      publishPacket({ version: 4, topic, qos: 1, id: ((id - 1) % 0xffff) + 1, payload: `${id}` }),
-    )
-    length += 4
-    await device.bytes(length)
-    acknowledged.push(`${topic} ${id}`)
-  }
-  return acknowledged
-}

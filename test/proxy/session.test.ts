@@ -331,6 +331,7 @@ describe('a refusal', () => {
     device.end()
     await gate.emptied()
     expect(await gate.metric('rejections_total', { reason: 'upstream-unreachable' })).toBe(1)
+    expect(gate.diary.lines('session refused')).toMatchObject([{ blame: 'broker', direction: 'down' }])
   })
 
   test.each<[Level, string]>([
@@ -454,6 +455,9 @@ describe('a refusal', () => {
     expect(await set.gate.metric('rejections_total', { reason: 'internal-error' })).toBe(1)
     const told = set.gate.diary.lines('a defect in Pulseward; only this session is closed')
     expect(told).toMatchObject([{ level: 'error', stack: expect.stringContaining('a defect') }])
+    const [refusal] = set.gate.diary.lines('session refused')
+    expect(refusal).toMatchObject({ blame: 'proxy' })
+    expect(refusal).not.toHaveProperty('direction')
     set.gate.diary.all.length = 0
     await other.send(alarm)
     await (await set.broker.visitOf('other')).holds(alarm)
